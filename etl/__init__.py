@@ -1,0 +1,1 @@
+"""Profilemill: Amplitude cohorts and events become unified user profiles."""
