@@ -1,0 +1,60 @@
+"""SQL over Arrow data and files on this machine: DuckDB, with the settings that every stage shares."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+Connection = Any  # duckdb.DuckDBPyConnection; the package has no complete types
+
+_MEMORY = "PROFILEMILL_MEMORY_LIMIT"
+_THREADS = "PROFILEMILL_THREADS"
+_DEFAULT_MEMORY = "1GB"
+
+
+def connect(temporary: Path | None = None) -> Connection:
+    """An in-memory database in UTC. Spills to `temporary`; memory and threads come from PROFILEMILL_MEMORY_LIMIT
+    (default 1GB) and PROFILEMILL_THREADS (default: all cores). Nothing is downloaded or installed at run time."""
+    config: dict[str, Any] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+    connection = duckdb.connect(":memory:", config=config)
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET preserve_insertion_order = false")
+    connection.execute("SET enable_progress_bar = false")
+    connection.execute(f"SET memory_limit = '{os.environ.get(_MEMORY, _DEFAULT_MEMORY)}'")
+    if threads := os.environ.get(_THREADS):
+        connection.execute(f"SET threads = {int(threads)}")
+    if temporary is not None:
+        connection.execute(f"SET temp_directory = '{str(temporary).replace(chr(39), chr(39) * 2)}'")
+    return connection
+
+
+@contextlib.contextmanager
+def workspace(folder: Path) -> Iterator[tuple[Connection, Path]]:
+    """A connection and a scratch folder below `folder`, both gone afterwards."""
+    folder.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=folder))
+    connection = connect(scratch)
+    try:
+        yield connection, scratch
+    finally:
+        connection.close()
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def arrow(connection: Connection, query: str, parameters: list[Any] | None = None) -> pa.Table:
+    """The rows of a query as an Arrow table."""
+    return connection.sql(query, params=parameters or []).to_arrow_table()
+
+
+def rows(connection: Connection, query: str, parameters: list[Any] | None = None) -> list[dict[str, Any]]:
+    """The rows of a query as dicts; for small results."""
+    found: list[dict[str, Any]] = arrow(connection, query, parameters).to_pylist()
+    return found

@@ -1,0 +1,67 @@
+"""`match("prefix", ..)`: the flat keys that start with a prefix, without it."""
+
+from __future__ import annotations
+
+import json
+
+from etl.mapping.compile import Compiler, Form, Sql, json_path, quote
+from etl.mapping.functions import Example, Function
+from etl.mapping.messages import ExpressionError
+from etl.mapping.tree import Call, Literal
+
+
+def _check(call: Call) -> None:
+    for argument in call.arguments:
+        if not isinstance(argument, Literal) or not isinstance(argument.value, str):
+            raise ExpressionError("E203", "match takes prefixes as literal text", argument.start, argument.end, 'for example match("event_properties.")')
+
+
+def _compile(compiler: Compiler, call: Call) -> Sql:
+    prefixes = [str(argument.value) for argument in call.arguments if isinstance(argument, Literal)]
+    as_list = quote(json.dumps(prefixes))
+    if compiler.keep_types:
+        return Sql(f"pm_flatten_json(text, {as_list})", Form.JSON_MAP)
+    slow = f"pm_flatten_text(text, {as_list})"
+    only = prefixes[0]
+    if len(prefixes) > 1 or only.count(".") != 1 or not only.endswith(".") or only == ".":
+        return Sql(slow, Form.TEXT_MAP)
+    return Sql(_members_of(compiler, only[:-1], slow), Form.TEXT_MAP)
+
+
+def _members_of(compiler: Compiler, parent: str, slow: str) -> str:
+    """The fast path for `match("parent.")`: the object's own members as read by DuckDB, while all of them are scalars.
+
+    Nested members, lists and floats that DuckDB prints otherwise are left to the slow path, and so are records that
+    hold a key with the prefix written out, and objects with a key twice (which DuckDB reads as null).
+    """
+    members = compiler.column(parent, "MAP(VARCHAR, VARCHAR)")
+    texts = f"array_to_string(map_values({members}), chr(10))"
+    doubtful = f"regexp_matches({texts}, '[\\[{{]|\\.0(\\n|$)|[0-9]e[+-][0-9]') OR contains(text, {quote(chr(34) + parent + '.')})"
+    unread = f"{members} IS NULL AND json_type(text, {json_path((parent,))}) IN ('OBJECT', 'ARRAY')"
+    kept = f"map_from_entries(list_filter(map_entries({members}), lambda e: e.value IS NOT NULL AND e.key <> ''))"
+    with_nulls = f"list_count(map_values({members})) < cardinality({members}) OR map_contains({members}, '')"
+    return f"""(CASE
+        WHEN {unread} THEN {slow}
+        WHEN {members} IS NULL THEN CASE WHEN contains(text, {quote(chr(34) + parent + '.')}) THEN {slow} END
+        WHEN {doubtful} THEN {slow}
+        WHEN {with_nulls} THEN CASE WHEN list_count(map_values({members})) > 0 THEN {kept} END
+        WHEN cardinality({members}) > 0 THEN {members}
+    END)"""
+
+
+FUNCTION = Function(
+    signature='match("prefix", ..)',
+    summary="A map of the record's flat keys that start with a prefix, the prefix cut off; deeper keys keep their dots, "
+    "lists are joined by comma, nulls are skipped. A later prefix wins. Missing when nothing matches.",
+    least=1,
+    most=None,
+    compile=_compile,
+    is_map=True,
+    check=_check,
+    examples=(
+        Example('match("p.")', {"p": {"plan": "pro", "n": 5}}, {"plan": "pro", "n": 5}),
+        Example('match("p.")', {"p": {"a": {"b.c": True}, "l": [1, "x"], "gone": None}}, {"a.b.c": True, "l": "1,x"}),
+        Example('match("p.")', {"p.q": 1, "p": {"r": 2}}, {"q": 1, "r": 2}),
+        Example('match("p.")', {"p": {}, "q": {"a": 1}}, "missing"),
+    ),
+)

@@ -1,0 +1,77 @@
+"""The kinds a field may have, and how text becomes one of them.
+
+A value that does not fit its kind is null (missing), never an error; see `shared` rules in `mappings/README.md`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+BOOLEAN_TRUE = ("1", "t", "T", "TRUE", "true", "True")
+BOOLEAN_FALSE = ("0", "f", "F", "FALSE", "false", "False")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind by its name in mapping files; `sql` is the column type, `is_map` tells `map[string]..`."""
+
+    name: str
+    sql: str
+    is_map: bool = False
+    element: str | None = None
+
+    @property
+    def is_counter(self) -> bool:
+        return self.element == "intsum"
+
+
+_SCALARS = {"string": "VARCHAR", "int": "BIGINT", "number": "DOUBLE", "bool": "BOOLEAN", "date": "TIMESTAMPTZ"}
+
+KINDS: dict[str, Kind] = {name: Kind(name, sql) for name, sql in _SCALARS.items()} | {
+    f"map[string]{name}": Kind(f"map[string]{name}", f"MAP(VARCHAR, {sql})", is_map=True, element=name)
+    for name, sql in (*_SCALARS.items(), ("intsum", "BIGINT"))
+}
+
+DEFAULT_MATCH_CAPACITY = 1000
+
+
+def text_to_kind(text: str, kind: str) -> str:
+    """SQL that reads the VARCHAR expression `text` as the scalar kind; null where it does not fit.
+
+    `int` truncates toward zero (`5.9` is 5); `bool` takes exactly the words 1 t T TRUE true True 0 f F FALSE false
+    False; `number` takes finite numbers; `date` is the layout-free `todate`.
+    """
+    if kind == "string":
+        return text
+    if kind in ("int", "intsum"):
+        return f"TRY_CAST(regexp_extract({text}, '^\\s*([+-]?[0-9]+)(\\.[0-9]*)?\\s*$', 1) AS BIGINT)"
+    if kind == "number":
+        number = f"TRY_CAST(regexp_extract({text}, '^\\s*([+-]?[0-9]*\\.?[0-9]+([eE][+-]?[0-9]+)?)\\s*$', 1) AS DOUBLE)"
+        return f"(CASE WHEN isfinite({number}) THEN {number} END)"
+    if kind == "bool":
+        true, false = (", ".join(f"'{word}'" for word in words) for words in (BOOLEAN_TRUE, BOOLEAN_FALSE))
+        return f"(CASE WHEN {text} IN ({true}) THEN TRUE WHEN {text} IN ({false}) THEN FALSE END)"
+    if kind == "date":
+        return layout_free_date(text)
+    raise KeyError(kind)
+
+
+def layout_free_date(text: str) -> str:
+    """SQL for a date without a layout: digits by their number, and ISO dates; anything else is null.
+
+    Digits: 4 a year, 8 `YYYYMMDD`, 10 epoch seconds, 13 milliseconds, 14 `YYYYMMDDhhmmss`, 16 microseconds, 19
+    nanoseconds (lql.md 7.2). ISO: date, or date and time with blank or `T`, optional seconds, fraction and zone.
+    """
+    iso = r"^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([T ][0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?( ?(Z|[+-][0-9]{2}(:?[0-9]{2})?))?)?$"
+    return f"""(CASE
+        WHEN regexp_full_match({text}, '[0-9]+') THEN CASE length({text})
+            WHEN 4 THEN TRY_CAST({text} || '-01-01' AS TIMESTAMPTZ)
+            WHEN 8 THEN CAST(try_strptime({text}, '%Y%m%d') AS TIMESTAMPTZ)
+            WHEN 10 THEN make_timestamptz(TRY_CAST({text} AS BIGINT) * 1000000)
+            WHEN 13 THEN make_timestamptz(TRY_CAST({text} AS BIGINT) * 1000)
+            WHEN 14 THEN CAST(try_strptime({text}, '%Y%m%d%H%M%S') AS TIMESTAMPTZ)
+            WHEN 16 THEN make_timestamptz(TRY_CAST({text} AS BIGINT))
+            WHEN 19 THEN make_timestamptz(TRY_CAST({text} AS BIGINT) // 1000)
+        END
+        WHEN regexp_matches({text}, '{iso}') THEN TRY_CAST(replace({text}, ',', '.') AS TIMESTAMPTZ)
+    END)"""

@@ -1,0 +1,73 @@
+"""Text of an expression to tokens. Rules: lql.md 3.1."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from etl.mapping.messages import ExpressionError
+
+
+@dataclass(frozen=True)
+class Token:
+    """`kind` is name, quoted, string, number, punctuation or end; `value` is the decoded text."""
+
+    kind: str
+    value: str
+    start: int
+    end: int
+
+
+_NAME = re.compile(r"[^\W\d][\w.\-/]*|@[\w.\-/]*")
+_NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
+_BLANK = re.compile(r"(?:\s+|--[^\n]*|#[^\n]*|//[^\n]*|/\*.*?\*/)+", re.DOTALL)
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", '"': '"', "'": "'", "`": "`"}
+
+
+def tokens(text: str) -> list[Token]:
+    """The tokens of `text`, an `end` token last. Raises ExpressionError at the first character that fits nothing."""
+    found: list[Token] = []
+    position = 0
+    while True:
+        if blank := _BLANK.match(text, position):
+            position = blank.end()
+        if position >= len(text):
+            found.append(Token("end", "", len(text), len(text)))
+            return found
+        token = _token(text, position)
+        found.append(token)
+        position = token.end
+
+
+def _token(text: str, start: int) -> Token:
+    character = text[start]
+    if character in "\"'":
+        return _quoted(text, start, "string")
+    if character == "`":
+        return _quoted(text, start, "quoted")
+    if character in "(),.":
+        return Token("punctuation", character, start, start + 1)
+    if number := _NUMBER.match(text, start):
+        return Token("number", number.group(), start, number.end())
+    if name := _NAME.match(text, start):
+        return Token("name", name.group(), start, name.end())
+    if character == "$":
+        raise ExpressionError("E102", "a key with '$' needs back-ticks", start, start + 1, "write it as `$name`")
+    raise ExpressionError("E101", f"unexpected character {character!r}", start, start + 1)
+
+
+def _quoted(text: str, start: int, kind: str) -> Token:
+    quote, position, value = text[start], start + 1, ""
+    while position < len(text):
+        character = text[position]
+        if character == quote:
+            return Token(kind, value, start, position + 1)
+        if character == "\\" and position + 1 < len(text) and kind == "string":
+            following = text[position + 1]
+            value += _ESCAPES.get(following, "\\" + following)
+            position += 2
+            continue
+        value += character
+        position += 1
+    what = "key in back-ticks" if kind == "quoted" else "string"
+    raise ExpressionError("E103", f"this {what} never ends", start, len(text), f"add a closing {quote}")
