@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass, field
 from enum import Enum
 
+from etl.engines.sql import identifier, quote
 from etl.mapping.kinds import Kind, text_to_kind
 from etl.mapping.messages import ExpressionError
 from etl.mapping.tree import Call, Literal, Name, Node
@@ -30,16 +31,6 @@ class Form(Enum):
 class Sql:
     text: str
     form: Form
-
-
-def quote(text: str) -> str:
-    """An SQL string literal."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def identifier(name: str) -> str:
-    """An SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def json_path(parts: tuple[str, ...]) -> str:

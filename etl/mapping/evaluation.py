@@ -10,10 +10,11 @@ from enum import Enum
 from typing import Any, Final
 
 from etl.engines.local import arrow, connect
+from etl.engines.sql import quote
 from etl.errors import MappingError
 from etl.mapping import udfs
 from etl.mapping.check import check_expression
-from etl.mapping.compile import Compiler, Form, quote
+from etl.mapping.compile import Compiler, Form
 from etl.mapping.messages import ExpressionError
 from etl.mapping.parser import parse
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from etl.mapping.compile import Compiler, identifier, quote, to_text
+from etl.engines.sql import identifier, quote
+from etl.mapping.compile import Compiler, to_text
 from etl.mapping.kinds import KINDS, layout_free_date
 from etl.mapping.model import Field, Mapping
 from etl.mapping.parser import parse

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from etl.mapping.compile import Compiler, Form, Sql, json_path, quote
+from etl.engines.sql import quote
+from etl.mapping.compile import Compiler, Form, Sql, json_path
 from etl.mapping.functions import Example, Function
 from etl.mapping.messages import ExpressionError
 from etl.mapping.tree import Call, Literal

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from etl.mapping.compile import Compiler, Form, Sql, quote
+from etl.engines.sql import quote
+from etl.mapping.compile import Compiler, Form, Sql
 from etl.mapping.functions import Example, Function
 from etl.mapping.kinds import layout_free_date
 from etl.mapping.layouts import read_layout

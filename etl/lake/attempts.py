@@ -1,0 +1,47 @@
+"""Tables whose rows belong to attempts of loads: one file per attempt, named by it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from etl.engines.sql import quote
+from etl.lake.tables import DataFile, Table, commit, files_of, relation
+
+import pyarrow as pa
+
+
+def file_name(load: str, attempt: str) -> str:
+    """The file name of an attempt's rows, without `.parquet`."""
+    plain = "".join(character if character.isalnum() and character.isascii() or character in "-_" else "." for character in load)
+    return f"{plain[-100:]}.{attempt}"
+
+
+def attempt_of(file: DataFile) -> str:
+    """The attempt whose rows a file holds."""
+    return file.path.rsplit(".", 2)[-2]
+
+
+def rows_of(table: Table, attempts: Iterable[str]) -> str | None:
+    """SQL for the rows of the given attempts; None when there are none. Files are chosen by name, rows by column."""
+    wanted = set(attempts)
+    if not wanted:
+        return None
+    source = relation(table, (file.path for file in files_of(table) if attempt_of(file) in wanted))
+    if source is None:
+        return None
+    return f"(SELECT * FROM {source} WHERE _attempt IN ({', '.join(quote(attempt) for attempt in sorted(wanted))}))"
+
+
+def remove_attempts(table: Table, attempts: Iterable[str]) -> int:
+    """Removes the files of the given attempts in one commit; how many files."""
+    gone = set(attempts)
+    files = [file for file in files_of(table) if attempt_of(file) in gone]
+    if files:
+        commit(table, _schema(table), remove=[file.path for file in files])
+    return len(files)
+
+
+def _schema(table: Table) -> pa.Schema:
+    opened = table.open()
+    assert opened is not None  # it has files
+    return pa.schema(opened.schema())

@@ -1,0 +1,82 @@
+"""Where everything of a lake stands."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from etl.engines.local import Connection, workspace
+from etl.errors import ConfigurationError
+from etl.lake.tables import Table
+
+_BY_DATE = {"date": "DATE"}
+
+
+@dataclass(frozen=True)
+class Lake:
+    """A lake folder. Tables appear when something is first committed to them."""
+
+    root: Path
+
+    @property
+    def landing(self) -> Path:
+        return self.root / "landing"
+
+    @property
+    def state(self) -> Path:
+        """Small JSON files: anchors of jobs, request ids, the fields of each stream."""
+        return self.root / "state"
+
+    @property
+    def loads(self) -> Table:
+        return Table(self.root / "loads", {"stream": "VARCHAR"})
+
+    @property
+    def rejects(self) -> Table:
+        return Table(self.root / "rejects", _BY_DATE)
+
+    @property
+    def profiles(self) -> Table:
+        return Table(self.root / "profiles", {"bucket": "INTEGER"})
+
+    @property
+    def identifiers(self) -> Table:
+        return Table(self.root / "identifiers", {"bucket": "INTEGER"})
+
+    @property
+    def changes(self) -> Table:
+        return Table(self.root / "changes", {"build": "BIGINT"})
+
+    @property
+    def conflicts(self) -> Table:
+        return Table(self.root / "conflicts", {"build": "BIGINT"})
+
+    def stream(self, name: str) -> Table:
+        return Table(self.root / "streams" / name, _BY_DATE)
+
+    def fragments(self, name: str) -> Table:
+        return Table(self.root / "fragments" / name, _BY_DATE)
+
+    @contextmanager
+    def workspace(self) -> Iterator[tuple[Connection, Path]]:
+        """A database connection that spills into the lake, and a scratch folder; both gone afterwards."""
+        with workspace(self.root / ".scratch") as pair:
+            yield pair
+
+    def ensure_writable(self) -> None:
+        """Creates the folder. Raises ConfigurationError where that or writing into it is not allowed."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe = self.root / f".probe-{os.getpid()}"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise ConfigurationError(
+                "the lake folder cannot be written",
+                where={"lake": self.root},
+                value=error.strerror or str(error),
+                next_step="correct `lake:` in jobs.yaml or the folder's permissions",
+            ) from error

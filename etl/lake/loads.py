@@ -1,0 +1,125 @@
+"""The `loads` table: which attempt of which load counts. A row here is the commit point of a load.
+
+Rows are only ever added, numbered by `sequence` (the table's version that added them): the newest row of a load is the
+one in force, and the state at any earlier moment is the newest rows up to its sequence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import date, datetime
+
+import pyarrow as pa
+
+from etl.engines.local import connect, rows
+from etl.errors import LakeConflict
+from etl.lake.layout import Lake
+from etl.lake.tables import CommitConflict, commit, discard, files_of, new_token, relation, version_of, write_file
+
+_ATTEMPTS = 50
+
+_TYPES: dict[str, pa.DataType] = {
+    "str": pa.string(),
+    "int": pa.int64(),
+    "date": pa.date32(),
+    "datetime": pa.timestamp("us", tz="UTC"),
+}
+
+
+@dataclass(frozen=True)
+class Load:
+    """A committed load. `lines` = `records` + `rejects`; `records` = `rows` + `duplicates`; `rows` are what counts.
+
+    `time` is the upload hour or the cohort's `lastComputed`, `date` its day. `misfits` and `details` are JSON texts:
+    values that did not fit their kind by field, and what the source wants to remember (a cohort's name, say).
+    """
+
+    load: str
+    stream: str
+    scope: str
+    unit: str
+    attempt: str
+    date: date
+    time: datetime
+    lines: int
+    records: int
+    rows: int
+    duplicates: int
+    rejects: int
+    unidentified: int
+    early: int
+    bytes: int
+    digest: str
+    mapping: str
+    job: str
+    misfits: str
+    details: str
+    committed_at: datetime
+    sequence: int = 0
+
+
+_SCHEMA = pa.schema([(column.name, _TYPES[str(column.type)]) for column in fields(Load)])
+
+
+def all_loads(lake: Lake) -> list[Load]:
+    """Every row ever committed, oldest first."""
+    files = files_of(lake.loads)
+    source = relation(lake.loads, (file.path for file in files))
+    if source is None:
+        return []
+    names = ", ".join(column.name for column in fields(Load))
+    connection = connect()
+    try:
+        return [Load(**row) for row in rows(connection, f"SELECT {names} FROM {source} ORDER BY sequence, load")]
+    finally:
+        connection.close()
+
+
+def in_force(committed: Iterable[Load], up_to: int | None = None) -> dict[str, Load]:
+    """The newest row of each load by load id, at the sequence `up_to` (None: now)."""
+    return {row.load: row for row in committed if up_to is None or row.sequence <= up_to}
+
+
+def current_loads(lake: Lake) -> dict[str, Load]:
+    """The loads in force now, by load id."""
+    return in_force(all_loads(lake))
+
+
+def commit_loads(lake: Lake, new: Sequence[Load], still_wanted: Callable[[Load, Load | None], bool]) -> list[Load]:
+    """Puts loads in force in one commit, and returns those that were.
+
+    `still_wanted(new, in_force_now)` is asked for each load whenever another writer was faster, so that two runs that
+    land the same hour do not both count it.
+    """
+    for _ in range(_ATTEMPTS):
+        version = version_of(lake.loads)
+        now = current_loads(lake)
+        wanted = [load for load in new if still_wanted(load, now.get(load.load))]
+        if not wanted:
+            return []
+        # Creating the table is a commit of its own, so the first rows are added by version 1.
+        numbered = [replace(load, sequence=max(version, 0) + 1) for load in wanted]
+        try:
+            _append(lake, numbered, version)
+        except CommitConflict:
+            continue
+        return numbered
+    raise LakeConflict("other writers changed the table `loads` again and again", next_step="run again")
+
+
+def _append(lake: Lake, numbered: Sequence[Load], version: int) -> None:
+    connection = connect()
+    written = []
+    try:
+        for stream in sorted({load.stream for load in numbered}):
+            batch = pa.Table.from_pylist([asdict(load) for load in numbered if load.stream == stream], schema=_SCHEMA)
+            connection.register("batch", batch)
+            file = write_file(connection, "SELECT * EXCLUDE (stream) FROM batch", lake.loads, {"stream": stream}, new_token())
+            written += [file] if file else []
+        commit(lake.loads, _SCHEMA, add=written, expected_version=version)
+    except BaseException:
+        discard(lake.loads, written)
+        raise
+    finally:
+        connection.close()

@@ -1,0 +1,82 @@
+"""Raw files to lines of JSON text, as Arrow columns: UTF-8, split on `\\n` only, BOM and blank lines tolerated."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from etl.errors import DamagedDownload
+
+SCHEMA = pa.schema([("load_ix", pa.int32()), ("member_ix", pa.int32()), ("line", pa.int64()), ("text", pa.large_string())])
+
+_BOM = b"\xef\xbb\xbf"
+_BLANKS = b" \t\r\n"
+
+
+def inflate(path: Path) -> bytes:
+    """The bytes of a file, gunzipped when it is gzip (several gzip parts in a row count as one file).
+
+    Raises DamagedDownload, with the member's name, when the gzip is cut short or its check sum is wrong.
+    """
+    raw = path.read_bytes()
+    if raw[:2] != b"\x1f\x8b":
+        return raw
+    try:
+        return gzip.decompress(raw)
+    except (EOFError, zlib.error, OSError) as error:
+        raise DamagedDownload(
+            "a gzip member is damaged", where={"member": path.name}, value=str(error), next_step="run again: it is downloaded again"
+        ) from error
+
+
+def lines(data: bytes, load_ix: int, member_ix: int) -> pa.Table:
+    """One row per line that is not blank, with its number in the file (from 1). Bytes that are not UTF-8 are replaced,
+    and such a line then is no valid JSON text: it starts with U+FFFD."""
+    if data.startswith(_BOM):
+        data = data[len(_BOM) :]
+    if not data:
+        return SCHEMA.empty_table()
+    if not data.endswith(b"\n"):
+        data += b"\n"
+    buffer = np.frombuffer(data, dtype=np.uint8)
+    ends = np.flatnonzero(buffer == 10) + 1
+    offsets = np.concatenate(([0], ends)).astype(np.int64)
+    text = pa.LargeStringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(data))
+    numbers = np.arange(1, len(ends) + 1, dtype=np.int64)
+    shortest = np.diff(offsets) <= 4  # only short lines can be blank in the usual file; the rest is checked below
+    blank = np.zeros(len(ends), dtype=bool)
+    for position in np.flatnonzero(shortest | (buffer[offsets[:-1]] <= 32)):
+        blank[position] = not data[offsets[position] : offsets[position + 1]].strip(_BLANKS)
+    try:
+        text.validate(full=True)
+    except pa.ArrowInvalid:
+        text = pa.array([_decoded(data[offsets[n] : offsets[n + 1]]) for n in range(len(ends))], pa.large_string())
+    table = pa.table(
+        {
+            "load_ix": pa.array(np.full(len(ends), load_ix, dtype=np.int32)),
+            "member_ix": pa.array(np.full(len(ends), member_ix, dtype=np.int32)),
+            "line": pa.array(numbers),
+            "text": text,
+        },
+        schema=SCHEMA,
+    )
+    return table.filter(pa.array(~blank)) if blank.any() else table
+
+
+def records_of(folders: Sequence[tuple[int, Path, Sequence[str]]]) -> Iterator[pa.Table]:
+    """The lines of every member of every load: `(load_ix, folder, member names)`."""
+    for load_ix, folder, members in folders:
+        for member_ix, member in enumerate(members):
+            yield lines(inflate(folder / member), load_ix, member_ix)
+
+
+def _decoded(line: bytes) -> str:
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError:
+        return "\ufffd" + line.decode("utf-8", errors="replace")

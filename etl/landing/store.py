@@ -1,0 +1,91 @@
+"""The landing folder: exactly what arrived. An attempt appears by one rename; nothing half-written has its name.
+
+::
+
+    landing/<stream>/<scope>/<unit>/<attempt>/manifest.json + raw files
+    landing/.incoming/<attempt>/                               on its way; stale ones are removed
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from etl.landing.manifest import Landed, LoadId, read_manifest
+
+INCOMING = ".incoming"
+
+
+def incoming(landing: Path, name: str) -> Path:
+    """A new folder for something on its way; its name starts with the process id so that leftovers can be told."""
+    folder = landing / INCOMING / f"{os.getpid()}-{name}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextlib.contextmanager
+def arriving(landing: Path, name: str) -> Iterator[Path]:
+    """A folder for something on its way, removed afterwards with whatever is still in it."""
+    folder = incoming(landing, name)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def place(landing: Path, landed: Landed) -> Landed:
+    """Moves a complete attempt from its incoming folder to its place by one rename, and returns it there."""
+    target = landing / landed.load.folder / landed.attempt
+    target.parent.mkdir(parents=True, exist_ok=True)
+    landed.write(landed.folder)
+    for member in (*landed.members, "."):
+        _sync(landed.folder / member)
+    landed.folder.rename(target)
+    _sync(target.parent)
+    return replace(landed, folder=target)
+
+
+def attempt_at(landing: Path, load: LoadId, attempt: str) -> Landed:
+    """The attempt on disk. Raises FileNotFoundError when its raw files are gone."""
+    return read_manifest(landing / load.folder / attempt)
+
+
+def drop_other_attempts(landing: Path, load: LoadId, keep: str) -> None:
+    """Removes the raw files of every attempt of a load but one."""
+    folder = landing / load.folder
+    if folder.is_dir():
+        for other in folder.iterdir():
+            if other.name != keep and other.is_dir() and (other / "manifest.json").exists():
+                shutil.rmtree(other, ignore_errors=True)
+
+
+def remove_leftovers(landing: Path) -> None:
+    """Removes incoming folders whose process is gone."""
+    folder = landing / INCOMING
+    for left in folder.iterdir() if folder.is_dir() else ():
+        if not _alive(left.name.split("-")[0]):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _alive(pid: str) -> bool:
+    if not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,310 @@
+"""Landed attempts become loads: read, compare with what is in force, map, write, commit.
+
+Order of commits: stream rows, rejects and fragments of the new attempts, then their rows in `loads`. Until that last
+commit nothing counts; after it everything does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Any
+
+import pyarrow as pa
+
+from etl.engines.local import Connection, arrow, rows
+from etl.engines.sql import identifier
+from etl.lake.attempts import file_name, remove_attempts
+from etl.lake.layout import Lake
+from etl.lake.loads import Load, commit_loads, current_loads
+from etl.lake.tables import NewFile, Table, commit, discard, schema_of, write_file
+from etl.landing.manifest import Landed
+from etl.landing.readers import SCHEMA, records_of
+from etl.landing.store import drop_other_attempts
+from etl.mapping import Mapping, udfs
+from etl.mapping.plan import IS_OBJECT, plan
+from etl.profiles.fields import StreamFields, of_mapping, remember
+from etl.profiles.fragments import fragments_query, id_column, identified_query
+from etl.records import LONGEST_SHOWN, masked
+from etl.reports import ImportReport
+from etl.settings import Clock
+
+# Raw text in memory at once; the mapped rows take about as much again.
+BATCH_BYTES = 192 * 1024 * 1024
+# gzip of JSON events: a factor seen between 6 and 15. Only the batches' size depends on it.
+_GZIP_FACTOR = 12
+_MOST_LOADS = 200
+
+
+@dataclass(frozen=True)
+class Ingest:
+    """Where to and how. `force`: replace a load also by a smaller one; `remap`: also by equal content."""
+
+    lake: Lake
+    mapping: Mapping
+    job: str
+    clock: Clock = Clock()
+    force: bool = False
+    remap: bool = False
+    on_load: Callable[[str, int], None] = lambda load, lines: None
+
+
+def ingest(settings: Ingest, landed: Sequence[Landed]) -> ImportReport:
+    """Makes loads of landed attempts, in batches that fit into memory. Damaged members raise DamagedDownload."""
+    fields = of_mapping(settings.mapping)
+    remember(settings.lake, fields)
+    report = ImportReport(settings.job)
+    for batch in _batches(landed):
+        report.add(_Batch(settings, fields, batch).run())
+    return report
+
+
+def _batches(landed: Sequence[Landed]) -> Iterable[list[Landed]]:
+    batch: list[Landed] = []
+    size = 0
+    for attempt in landed:
+        expected = attempt.size * _GZIP_FACTOR
+        if batch and (size + expected > BATCH_BYTES or len(batch) >= _MOST_LOADS):
+            yield batch
+            batch, size = [], 0
+        batch.append(attempt)
+        size += expected
+    if batch:
+        yield batch
+
+
+class _Batch:
+    """One batch on its way through; `load_ix` is an attempt's place in `landed`."""
+
+    def __init__(self, settings: Ingest, fields: StreamFields, landed: list[Landed]) -> None:
+        self.settings, self.fields, self.landed = settings, fields, landed
+        self.lake, self.plan = settings.lake, plan(settings.mapping)
+        self.report = ImportReport(settings.job)
+
+    def run(self) -> ImportReport:
+        with self.lake.workspace() as (connection, _):
+            udfs.register(connection)
+            digests = self._read(connection)
+            before = current_loads(self.lake)
+            kept = [ix for ix, attempt in enumerate(self.landed) if self._is_news(attempt, digests[ix], before)]
+            if kept:
+                self._load(connection, kept, digests, before)
+        self._drop_unused(kept)
+        return self.report
+
+    def _read(self, connection: Connection) -> dict[int, dict[str, Any]]:
+        """Makes the tables `records` and `loads`; lines and digest per load."""
+        tables = list(records_of([(ix, one.folder, one.members) for ix, one in enumerate(self.landed)]))
+        connection.register("records", pa.concat_tables(tables) if tables else SCHEMA.empty_table())
+        times = [one.time.astimezone(UTC) for one in self.landed]
+        loads = {"load_ix": pa.array(range(len(times)), pa.int32()), "fallback_time": pa.array(times, pa.timestamp("us", tz="UTC"))}
+        connection.register("loads", pa.table(loads))
+        # Sorted record hashes: the same records in another order or other files are the same content.
+        hashes = "SELECT load_ix, CAST(hash(rtrim(text, chr(10) || chr(13))) AS VARCHAR) AS h FROM records"
+        found = rows(
+            connection,
+            f"""SELECT load_ix, count(h) AS lines, sha256(coalesce(string_agg(h, ',' ORDER BY h), '')) AS digest
+            FROM loads LEFT JOIN ({hashes}) USING (load_ix) GROUP BY load_ix""",
+        )
+        return {row["load_ix"]: row for row in found}
+
+    def _is_news(self, attempt: Landed, found: dict[str, Any], before: dict[str, Load]) -> bool:
+        old = before.get(str(attempt.load))
+        if not self._wanted(found["lines"], found["digest"], old):
+            listed = self.report.unchanged if old and old.digest == found["digest"] else self.report.shrunk
+            listed.append(str(attempt.load))
+            return False
+        return True
+
+    def _wanted(self, lines: int, digest: str, old: Load | None) -> bool:
+        if old is None or self.settings.remap:
+            return True
+        if old.digest == digest:
+            return False
+        return lines >= old.lines or self.settings.force
+
+    def _load(self, connection: Connection, kept: list[int], digests: dict[int, dict[str, Any]], before: dict[str, Load]) -> None:
+        chosen = ", ".join(str(ix) for ix in kept)
+        connection.execute(f"CREATE TEMP VIEW chosen AS SELECT * FROM records WHERE load_ix IN ({chosen})")
+        query = self.plan.query.replace("FROM records", "FROM chosen")
+        connection.execute(f"CREATE TEMP TABLE mapped AS {query}")
+        duplicates = _drop_duplicates(connection)
+        connection.execute(f"CREATE TEMP VIEW identified AS {identified_query('mapped', self.fields)}")
+        connection.execute("CREATE TEMP VIEW somebody AS SELECT * FROM identified WHERE _identity IS NOT NULL")
+        connection.execute(f"CREATE TEMP TABLE fragments AS {fragments_query('somebody', self.fields)}")
+        self._make_rejects(connection)
+        counts = self._counts(connection)
+        loads = [self._row(ix, digests[ix], counts.get(ix, {}), duplicates.get(ix, 0)) for ix in kept]
+        written = self._write(connection, kept)
+        try:
+            for table, schema, files in written:
+                if files:
+                    commit(table, schema, add=files)
+        except BaseException:
+            for table, _, files in written:
+                discard(table, files)
+            raise
+        committed = commit_loads(self.lake, loads, lambda new, old: self._wanted(new.lines, new.digest, old))
+        self._account(committed, before, self._samples(connection, committed))
+        self._forget([row.attempt for row in loads if row.attempt not in {one.attempt for one in committed}], with_fragments=True)
+        replaced = [before[row.load].attempt for row in committed if row.load in before]
+        self._forget(replaced, with_fragments=False)
+
+    def _make_rejects(self, connection: Connection) -> None:
+        bad = arrow(
+            connection,
+            f"""SELECT load_ix, member_ix, line, left(text, {LONGEST_SHOWN * 4}) AS text,
+            CASE WHEN starts_with(text, chr(65533)) THEN 'not_utf8' WHEN json_valid(text) THEN 'not_an_object' ELSE 'not_json' END AS code
+            FROM chosen WHERE NOT ({IS_OBJECT})""",
+        ).to_pylist()
+        schema = pa.schema([("load_ix", pa.int32()), ("stream", pa.string()), ("member", pa.string()), ("line", pa.int64()), ("code", pa.string()), ("text", pa.string())])
+        made = [
+            {
+                "load_ix": row["load_ix"],
+                "stream": self.fields.stream,
+                "member": self.landed[row["load_ix"]].members[row["member_ix"]],
+                "line": row["line"],
+                "code": row["code"],
+                "text": masked(row["text"].rstrip("\r\n")),
+            }
+            for row in bad
+        ]
+        connection.register("rejects", pa.Table.from_pylist(made, schema=schema))
+
+    def _counts(self, connection: Connection) -> dict[int, dict[str, Any]]:
+        misfits = ", ".join(f"count(*) FILTER ({identifier('_misfit_' + name)}) AS {identifier(name)}" for name in self.plan.misfits)
+        found = rows(
+            connection,
+            f"""SELECT load_ix, count(*) AS _rows, count(*) FILTER (_identity IS NULL) AS _unidentified, count(*) FILTER (_early) AS _early
+            {', ' + misfits if misfits else ''} FROM identified GROUP BY load_ix""",
+        )
+        rejects = {row["load_ix"]: row["n"] for row in rows(connection, "SELECT load_ix, count(*) AS n FROM rejects GROUP BY load_ix")}
+        counts = {row["load_ix"]: row for row in found}
+        for ix, count in rejects.items():
+            counts.setdefault(ix, {})["_rejects"] = count
+        return counts
+
+    def _row(self, ix: int, found: dict[str, Any], counts: dict[str, Any], duplicates: int) -> Load:
+        attempt = self.landed[ix]
+        rejects = counts.get("_rejects", 0)
+        misfits = {name: counts[name] for name in self.plan.misfits if counts.get(name)}
+        return Load(
+            load=str(attempt.load),
+            stream=attempt.load.stream,
+            scope=attempt.load.scope,
+            unit=attempt.load.unit,
+            attempt=attempt.attempt,
+            date=attempt.time.astimezone(UTC).date(),
+            time=attempt.time.astimezone(UTC),
+            lines=found["lines"],
+            records=found["lines"] - rejects,
+            rows=counts.get("_rows", 0),
+            duplicates=duplicates,
+            rejects=rejects,
+            unidentified=counts.get("_unidentified", 0),
+            early=counts.get("_early", 0),
+            bytes=attempt.size,
+            digest=found["digest"],
+            mapping=self.fields.fingerprint,
+            job=self.settings.job,
+            misfits=json.dumps(misfits),
+            details=json.dumps(attempt.details, ensure_ascii=False, sort_keys=True),
+            committed_at=self.settings.clock.now(),
+        )
+
+    def _write(self, connection: Connection, kept: list[int]) -> list[tuple[Table, pa.Schema, list[NewFile]]]:
+        """Writes one file per load and table; nothing is committed yet."""
+        stream = self.fields.stream
+        members = pa.table(
+            {
+                "load_ix": pa.array([ix for ix, one in enumerate(self.landed) for _ in one.members], pa.int32()),
+                "member_ix": pa.array([n for one in self.landed for n in range(len(one.members))], pa.int32()),
+                "_member": pa.array([name for one in self.landed for name in one.members], pa.string()),
+            }
+        )
+        connection.register("members", members)
+        names = ", ".join(identifier(field.name) for field in self.fields.fields)
+        ids = ", ".join(id_column(name) for name in self.fields.by)
+        mapped = f"SELECT load_ix, {names}, _time, _key, _member, line AS _line FROM mapped JOIN members USING (load_ix, member_ix)"
+        sources = [
+            (self.lake.stream(stream), mapped),
+            (self.lake.fragments(stream), f"SELECT * EXCLUDE (_identity{', ' + ids if ids else ''}), _identity{', ' + ids if ids else ''} FROM fragments"),
+            (self.lake.rejects, "SELECT * FROM rejects"),
+        ]
+        written = []
+        for table, query in sources:
+            filled = {row["load_ix"] for row in rows(connection, f"SELECT DISTINCT load_ix FROM ({query})")} if kept else set()
+            files = []
+            for ix in sorted(filled):
+                attempt = self.landed[ix]
+                labels = f"'{str(attempt.load).replace(chr(39), chr(39) * 2)}' AS load, '{attempt.attempt}' AS _attempt"
+                one = f"SELECT * EXCLUDE (load_ix), {labels} FROM ({query}) WHERE load_ix = {ix}"
+                partition = {"date": attempt.time.astimezone(UTC).date().isoformat()}
+                file = write_file(connection, one, table, partition, file_name(str(attempt.load), attempt.attempt))
+                files += [file] if file else []
+            schema = schema_of(connection, f"SELECT * EXCLUDE (load_ix), '' AS load, '' AS _attempt FROM ({query})", table)
+            written.append((table, schema, files))
+        return written
+
+    def _account(self, committed: list[Load], before: dict[str, Load], samples: dict[str, list[str]]) -> None:
+        report = self.report
+        for row in committed:
+            listed = report.replaced if row.load in before else report.loaded if row.lines else report.empty
+            listed.append(row.load)
+            report.lines += row.lines
+            report.rows += row.rows
+            report.duplicates += row.duplicates
+            report.rejects += row.rejects
+            report.unidentified += row.unidentified
+            report.early += row.early
+            for name, count in json.loads(row.misfits).items():
+                known = report.misfits.setdefault(name, {"count": 0, "samples": samples.get(name, [])})
+                known["count"] += count
+            self.settings.on_load(row.load, row.lines)
+
+    def _samples(self, connection: Connection, committed: list[Load]) -> dict[str, list[str]]:
+        """Up to three masked texts per field that did not fit; only fields that have any are looked at."""
+        names = {name for row in committed for name in json.loads(row.misfits)}
+        found: dict[str, list[str]] = {}
+        for name in sorted(names):
+            lines = f"SELECT load_ix, member_ix, line FROM mapped WHERE {identifier('_misfit_' + name)} LIMIT 3"
+            parsed = self.plan.parsed.replace("FROM records", f"FROM (SELECT * FROM chosen SEMI JOIN ({lines}) USING (load_ix, member_ix, line))")
+            texts = rows(connection, f"WITH parsed AS ({parsed}) SELECT {self.plan.misfits[name]} AS raw FROM parsed")
+            found[name] = [masked(str(row["raw"]), 60) for row in texts]
+        return found
+
+    def _forget(self, attempts: list[str], *, with_fragments: bool) -> None:
+        """Removes rows of attempts that do not count. Fragments of replaced ones stay until a build has seen it."""
+        if attempts:
+            remove_attempts(self.lake.stream(self.fields.stream), attempts)
+            remove_attempts(self.lake.rejects, attempts)
+            if with_fragments:
+                remove_attempts(self.lake.fragments(self.fields.stream), attempts)
+
+    def _drop_unused(self, kept: list[int]) -> None:
+        """Keeps the raw files of the attempts in force only."""
+        now = current_loads(self.lake)
+        for attempt in self.landed:
+            row = now.get(str(attempt.load))
+            if row is not None:
+                drop_other_attempts(self.lake.landing, attempt.load, row.attempt)
+
+
+def _drop_duplicates(connection: Connection) -> dict[int, int]:
+    """Keeps the last row of each key within a load; how many rows went, per load."""
+    place = "CAST(member_ix AS BIGINT) * 4294967296 + line"
+    connection.execute(
+        f"""CREATE TEMP TABLE repeated AS SELECT load_ix, _key, max({place}) AS last, count(*) - 1 AS extra
+        FROM mapped WHERE _key IS NOT NULL GROUP BY load_ix, _key HAVING count(*) > 1"""
+    )
+    found = rows(connection, "SELECT load_ix, CAST(sum(extra) AS BIGINT) AS n FROM repeated GROUP BY load_ix")
+    if found:
+        connection.execute(
+            f"""DELETE FROM mapped USING repeated WHERE mapped.load_ix = repeated.load_ix AND mapped._key = repeated._key
+            AND {place.replace('member_ix', 'mapped.member_ix').replace('line', 'mapped.line')} < repeated.last"""
+        )
+    return {row["load_ix"]: row["n"] for row in found}
+
+

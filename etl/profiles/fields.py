@@ -1,0 +1,125 @@
+"""The fields of a lake: what each stream's mapping gives to profiles. Kept in the lake, so that it can be read alone."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from etl.errors import ConfigurationError
+from etl.lake.layout import Lake
+from etl.landing.manifest import slug, write_json
+from etl.mapping.kinds import KINDS, Kind
+from etl.mapping.model import Mapping
+
+
+@dataclass(frozen=True)
+class ProfileField:
+    """A field by name, with what merging needs to know."""
+
+    name: str
+    kind_name: str
+    merge: str
+    capacity: int | None = None
+
+    @property
+    def kind(self) -> Kind:
+        return KINDS[self.kind_name]
+
+
+@dataclass(frozen=True)
+class StreamFields:
+    """What one stream gives: its fields, its identifiers (most trusted first), and the mapping it was mapped with last."""
+
+    stream: str
+    by: tuple[str, ...]
+    key: str | None
+    fields: tuple[ProfileField, ...]
+    fingerprint: str
+
+
+def of_mapping(mapping: Mapping) -> StreamFields:
+    fields = tuple(ProfileField(f.name, f.kind.name, f.merge, f.capacity) for f in mapping.fields)
+    return StreamFields(mapping.stream, mapping.by, mapping.key and mapping.key.text, fields, mapping.fingerprint)
+
+
+def stream_fields(lake: Lake) -> dict[str, StreamFields]:
+    """The fields of every stream in the lake, by stream."""
+    folder = lake.state / "streams"
+    found: dict[str, StreamFields] = {}
+    for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
+        content = json.loads(path.read_text(encoding="utf-8"))
+        fields = tuple(ProfileField(**field) for field in content["fields"])
+        found[content["stream"]] = StreamFields(
+            content["stream"], tuple(content["by"]), content["key"], fields, content["fingerprint"]
+        )
+    return found
+
+
+def remember(lake: Lake, fields: StreamFields) -> None:
+    """Stores what a stream gives from now on. Raises ConfigurationError where stored fragments would not fit any more."""
+    known = stream_fields(lake)
+    before = known.get(fields.stream)
+    if before == fields:
+        return
+    if before is not None:
+        _refuse_incompatible(before, fields)
+    merged_fields([*(other for name, other in known.items() if name != fields.stream), fields])
+    path = _path(lake, fields.stream)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, asdict(fields))
+
+
+def merged_fields(streams: list[StreamFields]) -> list[ProfileField]:
+    """The fields of profiles: those of all streams, each once. Raises ConfigurationError where two streams disagree."""
+    found: dict[str, tuple[ProfileField, str]] = {}
+    for stream in sorted(streams, key=lambda one: one.stream):
+        for field in stream.fields:
+            other, where = found.setdefault(field.name, (field, stream.stream))
+            if other != field:
+                raise ConfigurationError(
+                    f"two streams map the field {field.name} differently",
+                    where={where: f"{other.kind_name}, {other.merge}", stream.stream: f"{field.kind_name}, {field.merge}"},
+                    next_step="give both mappings the same kind, merge operator and capacity, or other field names",
+                )
+    return [field for field, _ in found.values()]
+
+
+def namespaces(streams: list[StreamFields]) -> list[str]:
+    """Identifier fields over all streams, most trusted first. Raises ConfigurationError where two orders contradict."""
+    order: list[str] = []
+    for stream in sorted(streams, key=lambda one: (-len(one.by), one.stream)):
+        for name in stream.by:
+            if name not in order:
+                order.append(name)
+        places = [order.index(name) for name in stream.by]
+        if places != sorted(places):
+            raise ConfigurationError(
+                "two mappings order their identifiers differently",
+                where={"stream": stream.stream},
+                value=", ".join(stream.by),
+                next_step=f"write `by` in one order everywhere, for example {', '.join(order)}",
+            )
+    return order
+
+
+def _refuse_incompatible(before: StreamFields, now: StreamFields) -> None:
+    old = {field.name: field for field in before.fields}
+    changed = [
+        f"{field.name}: {old[field.name].kind_name} {old[field.name].merge} is now {field.kind_name} {field.merge}"
+        for field in now.fields
+        if field.name in old and (old[field.name].kind_name, old[field.name].merge) != (field.kind_name, field.merge)
+    ]
+    changed += ["by: " + ", ".join(before.by) + " is now " + ", ".join(now.by)] if before.by != now.by else []
+    changed += [f"key: {before.key} is now {now.key}"] if before.key != now.key else []
+    if changed:
+        raise ConfigurationError(
+            "the mapping changed in a way that the stored fragments cannot follow",
+            where={"stream": now.stream},
+            value="; ".join(changed),
+            next_step="run `profilemill rebuild --from landing`, or undo the change",
+        )
+
+
+def _path(lake: Lake, stream: str) -> Path:
+    return lake.state / "streams" / f"{slug(stream)}.json"

@@ -1,0 +1,110 @@
+"""Merging by SQL: rows that belong together become one, each field by its merge operator.
+
+A stored value carries its time: `_time_<field>` beside a scalar, and beside a map a second map of times with the same
+keys in the same order. Merging merged rows gives the same as merging all rows at once, in any order and grouping.
+Ties in time go to the greater value text (`latest`) or the smaller one (`oldest`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from etl.engines.sql import identifier
+from etl.profiles.fields import ProfileField
+
+BOOKKEEPING = "min(_first) AS _first, max(_last) AS _last, CAST(sum(_records) AS BIGINT) AS _records"
+
+
+def time_column(field: ProfileField) -> str | None:
+    """The column of a field's times; None for operators that need none."""
+    return identifier(f"_time_{field.name}") if field.merge in ("latest", "oldest") else None
+
+
+def state_columns(fields: Sequence[ProfileField]) -> list[str]:
+    """Every column that a merged row has for its fields."""
+    return [column for field in fields for column in (identifier(field.name), time_column(field)) if column]
+
+
+def merge_query(source: str, group: Sequence[str], fields: Sequence[ProfileField], *, stored: bool) -> str:
+    """SQL that merges the rows of `source` having equal `group` columns (never null).
+
+    `stored`: the rows have stored times; else they are mapped records, all of whose values have the time `_time`.
+    The result has `group`, `_first`, `_last`, `_records` and `state_columns`.
+    """
+    keys = ", ".join(group)
+    scalars = [field for field in fields if not field.kind.is_map]
+    maps = [field for field in fields if field.kind.is_map]
+    aggregates = [f"{_scalar(field, stored)} AS {identifier(field.name)}" for field in scalars]
+    parts = [f"grouped AS (SELECT {', '.join([keys, BOOKKEEPING, *aggregates])} FROM {source} GROUP BY {keys})"]
+    parts += [f"map_{n} AS ({_map(field, source, keys, stored)})" for n, field in enumerate(maps)]
+    columns = [*(f"grouped.{key}" for key in group), "_first", "_last", "_records"]
+    for field in scalars:
+        columns += _unpacked(field)
+    for n, field in enumerate(maps):
+        columns += _capped(field, f"map_{n}")
+    joins = " ".join(f"LEFT JOIN map_{n} USING ({keys})" for n in range(len(maps)))
+    return f"WITH {', '.join(parts)} SELECT {', '.join(columns)} FROM grouped {joins}"
+
+
+def _time(field: ProfileField, stored: bool) -> str:
+    return f"{identifier(f'_time_{field.name}')}" if stored else "_time"
+
+
+def _text_order(value: str, kind_name: str) -> str:
+    """What decides between values of one time: numbers by their text, like everything else."""
+    return f"CAST({value} AS VARCHAR)" if kind_name in ("int", "number") else value
+
+
+def _scalar(field: ProfileField, stored: bool) -> str:
+    value = identifier(field.name)
+    if field.merge in ("min", "max"):
+        return f"{field.merge}({value})"
+    if field.merge == "sum":
+        return f"CAST(sum({value}) AS {field.kind.sql})"
+    if field.merge == "count":
+        return f"CAST(sum({value}) AS BIGINT)" if stored else f"count({value})"
+    extreme = "max" if field.merge == "latest" else "min"
+    packed = f"{{'t': {_time(field, stored)}, 'o': {_text_order(value, field.kind_name)}, 'v': {value}}}"
+    return f"{extreme}(CASE WHEN {value} IS NOT NULL THEN {packed} END)"
+
+
+def _unpacked(field: ProfileField) -> list[str]:
+    name = identifier(field.name)
+    time = time_column(field)
+    return [f"{name}.v AS {name}", f"{name}.t AS {time}"] if time else [name]
+
+
+def _map(field: ProfileField, source: str, keys: str, stored: bool) -> str:
+    value = identifier(field.name)
+    entries = f"unnest(map_keys({value})) AS k, unnest(map_values({value})) AS v"
+    if field.merge == "sum":
+        total = f"SELECT {keys}, k, CAST(sum(v) AS {_element_sql(field)}) AS v FROM (SELECT {keys}, {entries} FROM {source}) GROUP BY {keys}, k"
+        return f"SELECT {keys}, map(list(k ORDER BY k), list(v ORDER BY k)) AS {value} FROM ({total}) GROUP BY {keys}"
+    time = f"unnest(map_values({identifier(f'_time_{field.name}')}))" if stored else "_time"
+    extreme = "max" if field.merge == "latest" else "min"
+    packed = f"{{'t': t, 'o': {_text_order('v', field.kind.element or '')}, 'v': v}}"
+    latest = f"SELECT {keys}, k, {extreme}({packed}) AS m FROM (SELECT {keys}, {entries}, {time} AS t FROM {source}) GROUP BY {keys}, k"
+    return (
+        f"SELECT {keys}, map(list(k ORDER BY k), list(m.v ORDER BY k)) AS {value}, "
+        f"map(list(k ORDER BY k), list(m.t ORDER BY k)) AS {time_column(field)} FROM ({latest}) GROUP BY {keys}"
+    )
+
+
+def _element_sql(field: ProfileField) -> str:
+    return "DOUBLE" if field.kind.element == "number" else "BIGINT"
+
+
+def _capped(field: ProfileField, table: str) -> list[str]:
+    """The map, cut to the keys greatest by (time, key) where it holds more than the capacity; counters never are."""
+    value, time = f"{table}.{identifier(field.name)}", time_column(field)
+    if time is None:
+        return [f"{value} AS {identifier(field.name)}"]
+    times = f"{table}.{time}"
+    if field.capacity is None:
+        return [f"{value} AS {identifier(field.name)}", f"{times} AS {time}"]
+    triples = f"list_zip(map_values({times}), map_keys({value}), map_values({value}))"
+    kept = f"list_sort(list_transform(list_reverse_sort(list_transform({triples}, lambda e: {{'t': e[1], 'k': e[2], 'v': e[3]}}))[:{field.capacity}], lambda e: {{'k': e.k, 't': e.t, 'v': e.v}}))"
+    return [
+        f"CASE WHEN cardinality({value}) > {field.capacity} THEN map_from_entries(list_transform({kept}, lambda e: {{'key': e.k, 'value': e.{letter}}})) ELSE {column} END AS {name}"
+        for letter, column, name in (("v", value, identifier(field.name)), ("t", times, time))
+    ]
