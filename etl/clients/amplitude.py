@@ -13,14 +13,22 @@ retries of its policy, a TransientError (network, 5xx, 429, damaged answer).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal, Self
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
+from etl.clients.amplitude_answers import (
+    checked_hours,
+    counted_already,
+    exhausted,
+    is_foreign_page,
+    is_monthly,
+    refused_link,
+    segment,
+)
 from etl.clients.amplitude_models import (
     Cohort,
     CohortState,
@@ -41,7 +49,7 @@ from etl.clients.download import (
     table_only,
     unpacked,
 )
-from etl.clients.http import Answer, HttpClient, Meaning
+from etl.clients.http import READ_TIMEOUT, Answer, HttpClient, Meaning
 from etl.clients.retry import ONCE, RetryPolicy, retry
 from etl.errors import (
     ConfigurationError,
@@ -49,11 +57,9 @@ from etl.errors import (
     DamagedDownload,
     DataError,
     DeadlineExceeded,
-    NetworkError,
     NoData,
     NotFound,
     ProfilemillError,
-    QuotaExhausted,
     RequestExpired,
     ServerError,
     Throttled,
@@ -75,12 +81,10 @@ __all__ = [
 ]
 
 HOSTS = {"us": "https://amplitude.com", "eu": "https://analytics.eu.amplitude.com"}
-LONGEST_EXPORT = timedelta(days=365)
-DOWNLOAD_READ_TIMEOUT = 600.0
+DOWNLOAD_TIMEOUT = 600.0
 STATUS_ATTEMPTS = 3
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_HOPS = 3
-_MONTHLY = re.compile(r"(?i)\bmonth(ly)?\b|\bquota\b(?!.*\b(minutes?|seconds?|concurrent|parallel)\b)")
 
 
 class AmplitudeClient:
@@ -95,13 +99,18 @@ class AmplitudeClient:
         base_url: str | None = None,
         clock: Clock | None = None,
         retry: RetryPolicy | None = None,
+        read_timeout: float = READ_TIMEOUT,
+        download_timeout: float = DOWNLOAD_TIMEOUT,
     ) -> None:
-        """`base_url`, where given, replaces the host of the region (a sandbox, a proxy)."""
+        """`base_url`, where given, replaces the host of the region (a sandbox, a proxy).
+
+        The time-outs are the longest silence, in seconds, before and within an answer; downloads have their own.
+        """
+        # From here on no local variable of this frame holds the secret in the clear.
+        secret_key = Secret((secret_key.reveal() if isinstance(secret_key, Secret) else secret_key).strip())
         if region not in HOSTS:
             raise ConfigurationError("Unknown region", value=str(region), next_step="write one of: " + ", ".join(HOSTS))
-        secret = secret_key if isinstance(secret_key, Secret) else Secret(secret_key)
-        user, secret = api_key.strip(), Secret(secret.reveal().strip())
-        if not user or not secret.reveal():
+        if not api_key.strip() or not secret_key.reveal():
             raise ConfigurationError(
                 "The API key or the secret key is empty", next_step="set both, from one Amplitude project"
             )
@@ -110,11 +119,17 @@ class AmplitudeClient:
         wrong = Meaning(
             CredentialsError,
             "Amplitude refused the credentials",
-            f"check the API key, the secret key and the region (now {base_url and 'base_url' or region}): "
+            f"check the API key, the secret key and the region (now {'base_url' if base_url else region}): "
             "right keys in the wrong region look just like wrong keys",
         )
+        self._download_timeout = download_timeout
         self._http = HttpClient(
-            base_url or HOSTS[region], user=user, password=secret, clock=self._clock, meanings={401: wrong, 403: wrong}
+            base_url or HOSTS[region],
+            user=api_key.strip(),
+            password=secret_key,
+            clock=self._clock,
+            meanings={401: wrong, 403: wrong},
+            read_timeout=read_timeout,
         )
 
     def __repr__(self) -> str:
@@ -165,7 +180,7 @@ class AmplitudeClient:
             "Amplitude does not give this cohort",
             "it is unknown, archived or not published: compare its id with the list of cohorts",
         )
-        path = f"/api/5/cohorts/request/{_segment(cohort_id, 'cohort')}"
+        path = f"/api/5/cohorts/request/{segment(cohort_id, 'cohort')}"
 
         def attempt() -> dict[str, object]:
             with self._http.get(
@@ -174,16 +189,16 @@ class AmplitudeClient:
                 try:
                     return answer.json()
                 except TransientError as error:
-                    raise _counted_already(error) from None
+                    raise counted_already(error) from None
 
         def worth_it(error: TransientError) -> bool:
-            return not _is_monthly(error) and not getattr(error, "maybe_done", False)
+            return not is_monthly(error) and not getattr(error, "maybe_done", False)
 
         try:
             found = retry(attempt, policy=self._retry, clock=self._clock, allowed=worth_it)
         except ProfilemillError as error:
-            if _is_monthly(error):
-                raise _exhausted(error, self._clock.now(), cohort_id) from None
+            if is_monthly(error):
+                raise exhausted(error, self._clock.now(), cohort_id) from None
             error.at(cohort=cohort_id)
             raise
         request_id = found.get("request_id")
@@ -198,7 +213,7 @@ class AmplitudeClient:
         text only tells a failed job apart. Raises RequestExpired (404, 410), BadRequest (other 4xx).
         """
         gone = Meaning(RequestExpired, "Amplitude does not know this cohort request", "ask for the cohort again, once")
-        path = f"/api/5/cohorts/request-status/{_segment(request_id, 'request')}"
+        path = f"/api/5/cohorts/request-status/{segment(request_id, 'request')}"
 
         def attempt() -> CohortStatus:
             with self._http.get(path, accepted=(200, 202), meanings={404: gone, 410: gone}) as answer:
@@ -274,7 +289,7 @@ class AmplitudeClient:
         `on_bytes` gets the bytes received so far. Raises RequestExpired (404, 410).
         """
         gone = Meaning(RequestExpired, "The file of this cohort request is gone", "ask for the cohort again, once")
-        path = f"/api/5/cohorts/request/{_segment(request_id, 'request')}/file"
+        path = f"/api/5/cohorts/request/{segment(request_id, 'request')}/file"
 
         def store(answer: Answer) -> DownloadedFile:
             body = unpacked(answer.chunks(counted(answer.received(), on_bytes)), answer.request)
@@ -285,7 +300,7 @@ class AmplitudeClient:
                 path,
                 accepted=(200, *_REDIRECTS),
                 meanings={404: gone, 410: gone},
-                read_timeout=DOWNLOAD_READ_TIMEOUT,
+                read_timeout=self._download_timeout,
             ) as answer:
                 if answer.status == 200:
                     return store(answer)
@@ -318,7 +333,7 @@ class AmplitudeClient:
         own checksums are `damaged_members`' task. Raises NoData (404), WindowTooLarge (400, 504),
         ConfigurationError for hours that cannot be asked for, before any request.
         """
-        first, last = _checked_hours(first_hour, last_hour)
+        first, last = checked_hours(first_hour, last_hour)
         params = [("start", first.strftime("%Y%m%dT%H")), ("end", last.strftime("%Y%m%dT%H"))]
         smaller = "ask for fewer hours; a single hour that is too large can only be read through Amplitude's S3 export"
         heavy = Meaning(WindowTooLarge, "Amplitude refused the export: most likely it is too large", smaller)
@@ -330,7 +345,7 @@ class AmplitudeClient:
                 "/api/2/export",
                 params=params,
                 meanings=meanings,
-                read_timeout=DOWNLOAD_READ_TIMEOUT,
+                read_timeout=self._download_timeout,
                 encoding="identity",
             ) as answer:
                 request = answer.request
@@ -341,7 +356,7 @@ class AmplitudeClient:
             try:
                 return fetch()
             except NoData as error:
-                if _is_foreign_page(error):
+                if is_foreign_page(error):
                     raise DamagedDownload("The 404 is a web page, not Amplitude's", where=error.where) from None
                 raise
 
@@ -368,81 +383,10 @@ class AmplitudeClient:
 
     def _follow(self, link: Secret, store: Callable[[Answer], DownloadedFile]) -> DownloadedFile:
         for _ in range(_MOST_HOPS):
-            with self._http.get_unsigned(link, read_timeout=DOWNLOAD_READ_TIMEOUT) as answer:
+            with self._http.get_unsigned(link, read_timeout=self._download_timeout) as answer:
                 if answer.status == 200:
                     return store(answer)
                 if answer.status not in _REDIRECTS:
-                    raise _refused_link(answer)
+                    raise refused_link(answer)
                 link = self._link(answer, link.reveal())
         raise ServerError("The file's address leads from redirect to redirect")
-
-
-def _segment(text: str, kind: str) -> str:
-    if text.strip(".") == "":
-        raise ConfigurationError(f"This is not the id of a {kind}", value=text)
-    return quote(text, safe="")
-
-
-def _is_monthly(error: ProfilemillError) -> bool:
-    """The 429s of the monthly quota, of the rate and of the parallel limit differ only in their text."""
-    return isinstance(error, Throttled) and _MONTHLY.search(error.body or "") is not None
-
-
-def _exhausted(error: ProfilemillError, now: datetime, cohort_id: str) -> QuotaExhausted:
-    first = datetime(now.year + now.month // 12, now.month % 12 + 1, 1, tzinfo=UTC)
-    quota = QuotaExhausted(
-        "The month's cohort requests are used up",
-        until=first,
-        where={"cohort": cohort_id, **error.where},
-        value=error.value,
-        next_step=f"wait until {first:%Y-%m-%d} UTC; cohorts that have not changed need no request",
-    )
-    quota.status, quota.body = error.status, error.body
-    return quota
-
-
-def _counted_already(error: TransientError) -> NetworkError:
-    known = NetworkError("Amplitude accepted the request, then its answer could not be read", where=error.where)
-    known.maybe_done = True
-    return known
-
-
-def _refused_link(answer: Answer) -> ProfilemillError:
-    """What a file store's refusal means. Its body quotes the signature, so nothing of it is kept."""
-    place = {"status": answer.status, "request": answer.request}
-    if answer.status in (404, 410):
-        step = "ask for the cohort again, once"
-        error: ProfilemillError = RequestExpired("The file of this cohort is gone", where=place, next_step=step)
-    elif answer.status == 429:
-        error = Throttled("The file store asks to slow down", where=place)
-    elif answer.status == 403:
-        error = ServerError("The file store refused the address: it is valid for a minute only", where=place)
-    else:
-        error = ServerError("The file store failed", where=place)
-    error.status = answer.status
-    return error
-
-
-def _is_foreign_page(error: NoData) -> bool:
-    """A proxy's 404 page, or that of a wrong base URL, must not count as "no events"."""
-    body = (error.body or "").lower()
-    return body.startswith("<") and "raw data" not in body
-
-
-def _checked_hours(first: datetime, last: datetime) -> tuple[datetime, datetime]:
-    given = f"{first.isoformat()} to {last.isoformat()}"
-    step = "give both hours in UTC, such as 2024-03-02T00:00+00:00; both are included"
-    problem = None
-    if first.tzinfo is None or last.tzinfo is None:
-        problem = "The hours of an export need a time zone"
-    else:
-        first, last = first.astimezone(UTC), last.astimezone(UTC)
-        if any(hour.minute or hour.second or hour.microsecond for hour in (first, last)):
-            problem = "An export starts and ends on the hour"
-        elif last < first:
-            problem = "An export cannot end before it starts"
-        elif last - first + timedelta(hours=1) > LONGEST_EXPORT:
-            problem = "An export covers at most 365 days"
-    if problem:
-        raise ConfigurationError(problem, value=given, next_step=step)
-    return first, last

@@ -169,10 +169,10 @@ class _Basic(AuthBase):
 
     def __init__(self, user: str, password: Secret) -> None:
         pair = f"{user}:{password.reveal()}".encode()
-        self._header = Secret("Basic " + base64.b64encode(pair).decode("ascii"))
+        self.header = Secret("Basic " + base64.b64encode(pair).decode("ascii"))
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = self._header.reveal()
+        request.headers["Authorization"] = self.header.reveal()
         return request
 
 
@@ -199,6 +199,7 @@ class HttpClient:
         clock: Clock,
         meanings: Mapping[int, Meaning] | None = None,
         connect_timeout: float = CONNECT_TIMEOUT,
+        read_timeout: float = READ_TIMEOUT,
     ) -> None:
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -209,10 +210,11 @@ class HttpClient:
             )
         self.base_url = base_url.rstrip("/")
         self._auth = _Basic(user, password)
-        self._hidden = Secret("\n".join([password.reveal(), user]))
+        self._secrets = (password, Secret(user), self._auth.header)
         self._clock = clock
         self._meanings = dict(meanings or {})
         self._connect_timeout = connect_timeout
+        self._read_timeout = read_timeout
         self._local = threading.local()
         clean_urllib3_logs()
 
@@ -234,7 +236,7 @@ class HttpClient:
         params: Sequence[tuple[str, str]] = (),
         accepted: Sequence[int] = (200,),
         meanings: Mapping[int, Meaning] | None = None,
-        read_timeout: float = READ_TIMEOUT,
+        read_timeout: float | None = None,
         encoding: str = "gzip",
     ) -> Iterator[Answer]:
         """The answer to one GET with credentials if its status is `accepted`; otherwise the error that it means."""
@@ -245,14 +247,14 @@ class HttpClient:
             yield answer
 
     @contextmanager
-    def get_unsigned(self, url: Secret, *, read_timeout: float = READ_TIMEOUT) -> Iterator[Answer]:
+    def get_unsigned(self, url: Secret, *, read_timeout: float | None = None) -> Iterator[Answer]:
         """The answer to one GET of a presigned URL, whatever its status; sends no credentials of ours."""
         with self._send(url, _Unsigned(), read_timeout, "gzip") as answer:
             yield answer
 
     @contextmanager
-    def _send(self, url: Secret, auth: AuthBase, read_timeout: float, encoding: str) -> Iterator[Answer]:
-        request = "GET " + clean(url.reveal(), self._secrets())
+    def _send(self, url: Secret, auth: AuthBase, read_timeout: float | None, encoding: str) -> Iterator[Answer]:
+        request = "GET " + clean(url.reveal(), self._revealed())
         failure: ProfilemillError | None = None
         response: requests.Response | None = None
         try:
@@ -262,7 +264,7 @@ class HttpClient:
                 headers={"Accept-Encoding": encoding},
                 stream=True,
                 allow_redirects=False,
-                timeout=(self._connect_timeout, read_timeout),
+                timeout=(self._connect_timeout, read_timeout or self._read_timeout),
             )
         except (requests.ConnectionError, requests.Timeout) as error:
             failure = _unanswered(error, request)
@@ -286,22 +288,26 @@ class HttpClient:
             session.headers["User-Agent"] = f"profilemill/{package_version()}"
         return session
 
-    def _secrets(self) -> list[str]:
-        return self._hidden.reveal().split("\n")
-
     def _error(self, answer: Answer, meanings: Mapping[int, Meaning]) -> ProfilemillError:
         text = answer.start_of_body()
         meaning = meanings.get(answer.status) or _default_meaning(answer.status)
-        error = meaning.error(meaning.what, where={"status": answer.status, "request": answer.request})
-        error.next_step = meaning.next_step
-        error.status = answer.status
-        error.body = clean(" ".join(text.split()), self._secrets())[:_LONGEST_BODY]
-        told = clean(" ".join(_details(text).split()), self._secrets())[:_LONGEST_BODY]
-        # Set again through the constructor's rule: a value is cut at 200 characters.
-        error.value = ProfilemillError("", value=told).value if told else None
+        error = meaning.error(
+            meaning.what,
+            where={"status": answer.status, "request": answer.request},
+            value=self._shown(_details(text)) or None,
+            next_step=meaning.next_step,
+        )
+        error.status, error.body = answer.status, self._shown(text)
         if isinstance(error, TransientError):
             error.delay = retry_after(answer.header("Retry-After"), self._clock.now())
         return error
+
+    def _shown(self, text: str) -> str:
+        """A foreign text on one line, cleaned first, then cut."""
+        return clean(" ".join(text.split()), self._revealed())[:_LONGEST_BODY]
+
+    def _revealed(self) -> list[str]:
+        return [secret.reveal() for secret in self._secrets]
 
 
 def _default_meaning(status: int) -> Meaning:
@@ -315,6 +321,8 @@ def _default_meaning(status: int) -> Meaning:
         return Meaning(ServerError, "The server failed")
     if status >= 400:
         return Meaning(BadRequest, "The server refused the request")
+    if 300 <= status < 400:
+        return Meaning(ConfigurationError, "The server redirects this request elsewhere", "check the base URL")
     return Meaning(ServerError, "The server gave an answer that makes no sense here")
 
 

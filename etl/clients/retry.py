@@ -106,7 +106,7 @@ def _failure(state: RetryCallState) -> TransientError:
 
 
 def retry_after(value: str | None, now: datetime) -> float | None:
-    """Seconds that a `Retry-After` header asks for: a number, or an HTTP date seen from `now`; None if it says neither."""
+    """Seconds that a `Retry-After` header asks for: a number, or an HTTP date seen from `now`; else None."""
     if value is None:
         return None
     try:
