@@ -133,7 +133,8 @@ class AmplitudeClient:
         )
 
     def __repr__(self) -> str:
-        return f"AmplitudeClient({self._http!r}, api_key='****', secret_key='****')"
+        http = getattr(self, "_http", None)  # missing while the constructor refuses its arguments
+        return f"AmplitudeClient({http!r}, api_key='****', secret_key='****')"
 
     def __enter__(self) -> Self:
         return self

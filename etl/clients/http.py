@@ -169,10 +169,10 @@ class _Basic(AuthBase):
 
     def __init__(self, user: str, password: Secret) -> None:
         pair = f"{user}:{password.reveal()}".encode()
-        self.header = Secret("Basic " + base64.b64encode(pair).decode("ascii"))
+        self.pair = Secret(base64.b64encode(pair).decode("ascii"))
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = self.header.reveal()
+        request.headers["Authorization"] = "Basic " + self.pair.reveal()
         return request
 
 
@@ -201,6 +201,7 @@ class HttpClient:
         connect_timeout: float = CONNECT_TIMEOUT,
         read_timeout: float = READ_TIMEOUT,
     ) -> None:
+        self.base_url = base_url.rstrip("/")
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigurationError(
@@ -208,9 +209,8 @@ class HttpClient:
                 value=clean(base_url),
                 next_step="correct base_url, or leave it out to use the region's host",
             )
-        self.base_url = base_url.rstrip("/")
         self._auth = _Basic(user, password)
-        self._secrets = (password, Secret(user), self._auth.header)
+        self._secrets = (password, Secret(user), self._auth.pair)
         self._clock = clock
         self._meanings = dict(meanings or {})
         self._connect_timeout = connect_timeout
@@ -354,13 +354,10 @@ def _reason(error: BaseException) -> str:
     """The innermost cause in words. The message of an outer one quotes the URL."""
     inner: BaseException = error
     for _ in range(5):
-        found = next((item for item in (getattr(inner, "reason", None), *inner.args[::-1]) if _is_error(item)), None)
+        causes = (getattr(inner, "reason", None), *inner.args[::-1], inner.__cause__)
+        found = next((item for item in causes if isinstance(item, BaseException)), None)
         if found is None:
             break
         inner = found
     text = inner.strerror if isinstance(inner, OSError) and inner.strerror else ""
     return f"{type(inner).__name__}: {clean(text)}" if text else type(inner).__name__
-
-
-def _is_error(item: object) -> bool:
-    return isinstance(item, BaseException)
