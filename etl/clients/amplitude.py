@@ -83,6 +83,7 @@ __all__ = [
 HOSTS = {"us": "https://amplitude.com", "eu": "https://analytics.eu.amplitude.com"}
 DOWNLOAD_TIMEOUT = 600.0
 STATUS_ATTEMPTS = 3
+STATUS_TOTAL = timedelta(minutes=1)
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_HOPS = 3
 
@@ -210,7 +211,7 @@ class AmplitudeClient:
     def cohort_status(self, request_id: str) -> CohortStatus:
         """How a request stands. A 429 counts as running, with the delay asked for, if any.
 
-        One request to the server, repeated at most twice on 5xx and network failures. The HTTP status decides; the
+        One request, repeated at most twice and within a minute on 5xx and network failures. The HTTP status decides; the
         text only tells a failed job apart. Raises RequestExpired (404, 410), BadRequest (other 4xx).
         """
         gone = Meaning(RequestExpired, "Amplitude does not know this cohort request", "ask for the cohort again, once")
@@ -220,7 +221,11 @@ class AmplitudeClient:
             with self._http.get(path, accepted=(200, 202), meanings={404: gone, 410: gone}) as answer:
                 return status_from(answer.status, answer.json())
 
-        policy = replace(self._retry, attempts=min(self._retry.attempts, STATUS_ATTEMPTS))
+        policy = replace(
+            self._retry,
+            attempts=min(self._retry.attempts, STATUS_ATTEMPTS),
+            total=min(self._retry.total, STATUS_TOTAL),
+        )
         try:
             return retry(
                 attempt, policy=policy, clock=self._clock, allowed=lambda error: not isinstance(error, Throttled)

@@ -37,11 +37,25 @@ def client(service: Service, time: FakeTime) -> Iterator[AmplitudeClient]:
         yield client
 
 
+class Lines(logging.Handler):
+    """Keeps all that is logged as text; the handler of `caplog` is emptied before a fixture is left."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(logging.Formatter("%(name)s %(message)s").format(record))
+
+
 @pytest.fixture(autouse=True)
-def no_secret_in_logs(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+def logged(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
     """Holds for every test here: at DEBUG, nothing logged by anybody shows a credential."""
     caplog.set_level(logging.DEBUG)
-    yield
-    text = caplog.text
+    handler = Lines()
+    logging.getLogger().addHandler(handler)
+    yield handler.lines
+    logging.getLogger().removeHandler(handler)
+    text = "\n".join(handler.lines)
     for hidden in (SECRET, API_KEY, BASIC.removeprefix("Basic "), SIGNATURE):
         assert hidden not in text

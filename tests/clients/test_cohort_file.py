@@ -35,6 +35,7 @@ LOST = Reply(then="reset-at-once")
         (b"", None),
         (b"\xef\xbb\xbf" + CSV, None),
     ],
+    ids=["plain", "encoded", "sniffed", "encoded twice", "empty", "byte order mark"],
 )
 def test_an_inline_file_is_unpacked(
     client: AmplitudeClient, service: Service, tmp_path: Path, body: bytes, encoding: str | None
@@ -55,7 +56,12 @@ def redirect(store: Service, path: str = "/bucket/f.csv") -> Reply:
 
 
 def test_a_redirect_is_followed_without_credentials(
-    client: AmplitudeClient, service: Service, store: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    client: AmplitudeClient,
+    service: Service,
+    store: Service,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    logged: list[str],
 ) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login somebody password else\n")
@@ -69,6 +75,7 @@ def test_a_redirect_is_followed_without_credentials(
     assert [seen.path for seen in store.seen] == ["/bucket/f.csv", "/moved.csv"]
     assert not any("authorization" in seen.headers for seen in store.seen)
     assert dict(store.seen[0].query)["X-Amz-Signature"] == SIGNATURE
+    assert f'urllib3.connectionpool {store.url} "GET /bucket/f.csv?**** HTTP/1.1" 302 0' in logged
 
 
 def test_a_refused_link_is_replaced_by_a_new_one(

@@ -48,7 +48,8 @@ def test_an_unknown_cohort(client: AmplitudeClient, service: Service, status: in
         client.request_cohort("c1", props=False)
     assert str(caught.value) == (
         f"Amplitude does not give this cohort (cohort c1, status {status}, request GET {service.url}{REQUEST}"
-        "?props=0): no such cohort\n  Next: it is unknown, archived or not published: compare its id with the list of cohorts"
+        "?props=0): no such cohort\n"
+        "  Next: it is unknown, archived or not published: compare its id with the list of cohorts"
     )
     assert service.count(REQUEST) == 1
 
@@ -186,6 +187,15 @@ def test_a_first_wait_can_be_given(client: AmplitudeClient, service: Service, ti
     service.on(STATUS, READY)
     client.wait_for_cohort("r1", poll=PollPolicy(before_first=10))
     assert time.slept == [10]
+
+
+def test_a_long_delay_asked_for_by_a_503_does_not_outlast_the_deadline(
+    client: AmplitudeClient, service: Service, time: FakeTime
+) -> None:
+    service.on(STATUS, RUNNING, Reply(503, headers={"Retry-After": "1200"}))
+    with pytest.raises(errors.DeadlineExceeded):
+        client.wait_for_cohort("r1", deadline=timedelta(minutes=2))
+    assert time.slept == [5.0, 115.0]
 
 
 def test_the_deadline(client: AmplitudeClient, service: Service, time: FakeTime) -> None:

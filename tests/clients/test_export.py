@@ -13,6 +13,7 @@ from etl.clients.amplitude import AmplitudeClient, DownloadedFile, damaged_membe
 from tests.clients.service import FakeTime, Reply, Service, archive, fault
 
 EXPORT = "/api/2/export"
+INDIA = timezone(timedelta(hours=5, minutes=30))
 HOUR = datetime(2024, 3, 2, 5, tzinfo=UTC)
 MEMBER = "123456/123456_2024-03-02_5#0.json.gz"
 ZIP = archive((MEMBER, b'{"a":1}\n'))
