@@ -211,7 +211,7 @@ class AmplitudeClient:
     def cohort_status(self, request_id: str) -> CohortStatus:
         """How a request stands. A 429 counts as running, with the delay asked for, if any.
 
-        One request, repeated at most twice and within a minute on 5xx and network failures. The HTTP status decides; the
+        One request, repeated at most twice within a minute on 5xx and network failures. The HTTP status decides; the
         text only tells a failed job apart. Raises RequestExpired (404, 410), BadRequest (other 4xx).
         """
         gone = Meaning(RequestExpired, "Amplitude does not know this cohort request", "ask for the cohort again, once")
