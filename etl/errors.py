@@ -8,14 +8,14 @@
     │   └── MappingError          a mapping document with faults, all of them listed
     ├── TransientError            try again, after `delay` seconds where it is known
     │   ├── NetworkError          no answer, or an answer cut short
-    │   ├── ServerError           5xx
+    │   ├── ServerError           5xx, 408, or an answer that makes no sense
     │   ├── Throttled             429
     │   └── DamagedDownload       a 200 whose body is not what was asked for
     ├── QuotaExhausted            stop asking until `until`
     ├── DataError                 one record, file, hour or cohort; set it aside and go on
     │   ├── NoData                404 of an export: nothing in these hours
     │   ├── WindowTooLarge        400 or 504 of an export: ask for fewer hours
-    │   ├── BadRequest            400
+    │   ├── BadRequest            400, or another 4xx without a place of its own
     │   ├── NotFound              404 of anything else
     │   ├── RequestExpired        a cohort request or its file that is no longer there
     │   └── SnapshotRefused       a cohort file that must not be believed (short, or too many exits)
@@ -39,8 +39,12 @@ class ProfilemillError(Exception):
     """What happened (`what`), the place (`where`), the offending text (`value`), the remedy (`next_step`).
 
     `where` maps words such as job, hour, member, line, field to their values, in reading order.
-    `value` is cut at 200 characters.
+    `value` is cut at 200 characters. Where an HTTP answer was the cause, `status` is its status and `body` the first
+    300 characters of its text, cleaned of credentials.
     """
+
+    status: int | None = None
+    body: str | None = None
 
     def __init__(
         self,
@@ -101,11 +105,13 @@ class TransientError(ProfilemillError):
 
 
 class NetworkError(TransientError):
-    """No answer arrived, or it broke off."""
+    """No answer arrived, or it broke off; `maybe_done` says that the server may have acted on the request."""
+
+    maybe_done: bool = False
 
 
 class ServerError(TransientError):
-    """The server answered 5xx."""
+    """The server answered 5xx or 408, or something that makes no sense where it stands."""
 
 
 class Throttled(TransientError):
@@ -145,7 +151,7 @@ class WindowTooLarge(DataError):
 
 
 class BadRequest(DataError):
-    """The server answered 400."""
+    """The server answered 400, or another 4xx that has no class of its own."""
 
 
 class NotFound(DataError):

@@ -1,0 +1,398 @@
+"""Amplitude's reading APIs: cohorts (list, request, poll, download) and the export of events. Usable alone.
+
+::
+
+    with AmplitudeClient("0123...", Secret("4567..."), region="eu") as client:
+        request_id = client.request_cohort("a1b2c3d", props=True)
+        client.wait_for_cohort(request_id)
+        client.download_cohort(request_id, Path("members.csv"))
+
+Any method may raise CredentialsError (401 or 403: right keys in the wrong region look the same), and, after the
+retries of its policy, a TransientError (network, 5xx, 429, damaged answer).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Literal, Self
+from urllib.parse import urljoin, urlsplit
+
+from etl.clients.amplitude_answers import (
+    checked_hours,
+    counted_already,
+    exhausted,
+    is_foreign_page,
+    is_monthly,
+    refused_link,
+    segment,
+)
+from etl.clients.amplitude_models import (
+    Cohort,
+    CohortState,
+    CohortStatus,
+    CohortUsage,
+    PollPolicy,
+    cohort_from,
+    status_from,
+    usage_from,
+)
+from etl.clients.download import (
+    DownloadedFile,
+    archive_only,
+    check_archive,
+    counted,
+    damaged_members,
+    save,
+    table_only,
+    unpacked,
+)
+from etl.clients.http import READ_TIMEOUT, Answer, HttpClient, Meaning
+from etl.clients.retry import ONCE, RetryPolicy, retry
+from etl.errors import (
+    ConfigurationError,
+    CredentialsError,
+    DamagedDownload,
+    DataError,
+    DeadlineExceeded,
+    NoData,
+    NotFound,
+    ProfilemillError,
+    RequestExpired,
+    ServerError,
+    Throttled,
+    TransientError,
+    WindowTooLarge,
+)
+from etl.settings import Clock, Secret
+
+__all__ = [
+    "HOSTS",
+    "AmplitudeClient",
+    "Cohort",
+    "CohortState",
+    "CohortStatus",
+    "CohortUsage",
+    "DownloadedFile",
+    "PollPolicy",
+    "damaged_members",
+]
+
+HOSTS = {"us": "https://amplitude.com", "eu": "https://analytics.eu.amplitude.com"}
+DOWNLOAD_TIMEOUT = 600.0
+STATUS_ATTEMPTS = 3
+STATUS_TOTAL = timedelta(minutes=1)
+_REDIRECTS = (301, 302, 303, 307, 308)
+_MOST_HOPS = 3
+
+
+class AmplitudeClient:
+    """Reads one Amplitude project. Threads may share it; it holds no connection of another thread."""
+
+    def __init__(
+        self,
+        api_key: str,
+        secret_key: Secret | str,
+        *,
+        region: Literal["us", "eu"] = "us",
+        base_url: str | None = None,
+        clock: Clock | None = None,
+        retry: RetryPolicy | None = None,
+        read_timeout: float = READ_TIMEOUT,
+        download_timeout: float = DOWNLOAD_TIMEOUT,
+    ) -> None:
+        """`base_url`, where given, replaces the host of the region (a sandbox, a proxy).
+
+        The time-outs are the longest silence, in seconds, before and within an answer; downloads have their own.
+        """
+        # From here on no local variable of this frame holds the secret in the clear.
+        secret_key = Secret((secret_key.reveal() if isinstance(secret_key, Secret) else secret_key).strip())
+        if region not in HOSTS:
+            raise ConfigurationError("Unknown region", value=str(region), next_step="write one of: " + ", ".join(HOSTS))
+        if not api_key.strip() or not secret_key.reveal():
+            raise ConfigurationError(
+                "The API key or the secret key is empty", next_step="set both, from one Amplitude project"
+            )
+        self._clock = clock or Clock()
+        self._retry = retry or RetryPolicy()
+        wrong = Meaning(
+            CredentialsError,
+            "Amplitude refused the credentials",
+            f"check the API key, the secret key and the region (now {'base_url' if base_url else region}): "
+            "right keys in the wrong region look just like wrong keys",
+        )
+        self._download_timeout = download_timeout
+        self._http = HttpClient(
+            base_url or HOSTS[region],
+            user=api_key.strip(),
+            password=secret_key,
+            clock=self._clock,
+            meanings={401: wrong, 403: wrong},
+            read_timeout=read_timeout,
+        )
+
+    def __repr__(self) -> str:
+        http = getattr(self, "_http", None)  # missing while the constructor refuses its arguments
+        return f"AmplitudeClient({http!r}, api_key='****', secret_key='****')"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    @property
+    def base_url(self) -> str:
+        return self._http.base_url
+
+    # Cohorts
+
+    def list_cohorts(self) -> list[Cohort]:
+        """All discoverable cohorts, in the API's order; an entry without an id is left out."""
+
+        def attempt() -> list[Cohort]:
+            with self._http.get("/api/3/cohorts") as answer:
+                found = answer.json().get("cohorts")
+                if not isinstance(found, list):
+                    raise DamagedDownload("The list of cohorts has no cohorts", where={"request": answer.request})
+                return [cohort for item in found if (cohort := cohort_from(item))]
+
+        return retry(attempt, policy=self._retry, clock=self._clock)
+
+    def request_cohort(
+        self, cohort_id: str, *, props: bool, property_keys: Sequence[str] = (), last_computed: int | None = None
+    ) -> str:
+        """Asks for a cohort's members and returns the request id; **each call may cost one of 500 requests a month**.
+
+        `props` asks for all user properties, or those of `property_keys`. Keep the id: another process can go on with
+        it. Repeated only where the server has not answered 202: no connection, a connection closed without
+        an answer, 5xx, 429. After a read time-out the request may have been counted, so NetworkError is raised at once
+        (`maybe_done`). Raises NotFound (400, 404) and QuotaExhausted (a 429 that speaks of the month).
+        """
+        params = [("props", "1" if props else "0"), *(("propKeys", key) for key in property_keys if props)]
+        if last_computed is not None:
+            params.append(("lastComputed", str(last_computed)))
+        unknown = Meaning(
+            NotFound,
+            "Amplitude does not give this cohort",
+            "it is unknown, archived or not published: compare its id with the list of cohorts",
+        )
+        path = f"/api/5/cohorts/request/{segment(cohort_id, 'cohort')}"
+
+        def attempt() -> dict[str, object]:
+            with self._http.get(
+                path, params=params, accepted=(200, 202), meanings={400: unknown, 404: unknown}
+            ) as answer:
+                try:
+                    return answer.json()
+                except TransientError as error:
+                    raise counted_already(error) from None
+
+        def worth_it(error: TransientError) -> bool:
+            return not is_monthly(error) and not getattr(error, "maybe_done", False)
+
+        try:
+            found = retry(attempt, policy=self._retry, clock=self._clock, allowed=worth_it)
+        except ProfilemillError as error:
+            if is_monthly(error):
+                raise exhausted(error, self._clock.now(), cohort_id) from None
+            error.at(cohort=cohort_id)
+            raise
+        request_id = found.get("request_id")
+        if not isinstance(request_id, str) or not request_id:
+            raise ServerError("Amplitude accepted the request and gave no request id", where={"cohort": cohort_id})
+        return request_id
+
+    def cohort_status(self, request_id: str) -> CohortStatus:
+        """How a request stands. A 429 counts as running, with the delay asked for, if any.
+
+        One request, repeated at most twice within a minute on 5xx and network failures. The HTTP status decides; the
+        text only tells a failed job apart. Raises RequestExpired (404, 410), BadRequest (other 4xx).
+        """
+        gone = Meaning(RequestExpired, "Amplitude does not know this cohort request", "ask for the cohort again, once")
+        path = f"/api/5/cohorts/request-status/{segment(request_id, 'request')}"
+
+        def attempt() -> CohortStatus:
+            with self._http.get(path, accepted=(200, 202), meanings={404: gone, 410: gone}) as answer:
+                return status_from(answer.status, answer.json())
+
+        policy = replace(
+            self._retry,
+            attempts=min(self._retry.attempts, STATUS_ATTEMPTS),
+            total=min(self._retry.total, STATUS_TOTAL),
+        )
+        try:
+            return retry(
+                attempt, policy=policy, clock=self._clock, allowed=lambda error: not isinstance(error, Throttled)
+            )
+        except Throttled as error:
+            return CohortStatus(CohortState.RUNNING, "polled too fast", error.delay)
+
+    def wait_for_cohort(
+        self,
+        request_id: str,
+        *,
+        deadline: timedelta = timedelta(minutes=30),
+        poll: PollPolicy | None = None,
+        on_poll: Callable[[CohortStatus], None] | None = None,
+    ) -> None:
+        """Returns once the file can be downloaded; looks once more when the deadline has come.
+
+        Up to `poll.odd` failures of the status request in a row are passed over. Raises DeadlineExceeded, and DataError
+        if Amplitude says that the job failed.
+        """
+        poll = poll or PollPolicy()
+        end = self._clock.now() + deadline
+        pause, odd, last = poll.first, 0, "no answer"
+        if poll.before_first:
+            self._clock.sleep(poll.before_first)
+        while True:
+            asked: float | None = None
+            try:
+                status = self.cohort_status(request_id)
+            except (TransientError, DataError) as error:
+                odd += 1
+                if odd > poll.odd:
+                    raise
+                asked = getattr(error, "delay", None)
+                last = error.what
+            else:
+                odd, last, asked = 0, status.text, status.delay
+                if on_poll:
+                    on_poll(status)
+                if status.state is CohortState.READY:
+                    return
+                if status.state is CohortState.FAILED:
+                    raise DataError(
+                        "Amplitude could not compute the cohort",
+                        where={"request": request_id},
+                        value=status.text,
+                        next_step="ask for it again later; without properties (props: false) if it keeps failing",
+                    )
+            left = (end - self._clock.now()).total_seconds()
+            if left <= 0:
+                raise DeadlineExceeded(
+                    f"The cohort was not ready within {deadline}",
+                    where={"request": request_id},
+                    value=last or None,
+                    next_step="run again: the same request is adopted, no other is counted",
+                )
+            self._clock.sleep(min(max(pause, asked or 0.0), left))
+            pause = min(pause * poll.growth, poll.longest)
+
+    def download_cohort(
+        self, request_id: str, target: Path, *, on_bytes: Callable[[int], None] | None = None
+    ) -> DownloadedFile:
+        """Puts the members' CSV at `target`, unpacked; `target` is untouched unless all of it arrived.
+
+        An inline answer and a redirect to a presigned URL are both fine; the URL is used at once, without credentials,
+        and kept nowhere. If it is refused (older than a minute) a new one is asked for, which costs no quota.
+        `on_bytes` gets the bytes received so far. Raises RequestExpired (404, 410).
+        """
+        gone = Meaning(RequestExpired, "The file of this cohort request is gone", "ask for the cohort again, once")
+        path = f"/api/5/cohorts/request/{segment(request_id, 'request')}/file"
+
+        def store(answer: Answer) -> DownloadedFile:
+            body = unpacked(answer.chunks(counted(answer.received(), on_bytes)), answer.request)
+            return save(table_only(body, answer.request), target, lambda aside: None)
+
+        def attempt() -> DownloadedFile:
+            with self._http.get(
+                path,
+                accepted=(200, *_REDIRECTS),
+                meanings={404: gone, 410: gone},
+                read_timeout=self._download_timeout,
+            ) as answer:
+                if answer.status == 200:
+                    return store(answer)
+                link = self._link(answer, self._http.base_url + path)
+            return self._follow(link, store)
+
+        return retry(attempt, policy=self._retry, clock=self._clock)
+
+    def cohort_usage(self) -> CohortUsage | None:
+        """The requests used this month, if the server tells (its answer is not documented); asks once, never raises."""
+        try:
+            return retry(self._usage, policy=ONCE, clock=self._clock)
+        except ProfilemillError:
+            return None
+
+    # Events
+
+    def export(
+        self,
+        first_hour: datetime,
+        last_hour: datetime,
+        target: Path,
+        *,
+        on_bytes: Callable[[int], None] | None = None,
+    ) -> DownloadedFile:
+        """Puts the zip of the events uploaded from `first_hour` to the end of `last_hour` at `target`.
+
+        **Both hours are included**: one hour is `export(hour, hour, ...)`. They are aware and on the hour in UTC, at
+        most 365 days together. The archive's list of members has been read before `target` appears; the members'
+        own checksums are `damaged_members`' task. Raises NoData (404), WindowTooLarge (400, 504),
+        ConfigurationError for hours that cannot be asked for, before any request.
+        """
+        first, last = checked_hours(first_hour, last_hour)
+        params = [("start", first.strftime("%Y%m%dT%H")), ("end", last.strftime("%Y%m%dT%H"))]
+        smaller = "ask for fewer hours; a single hour that is too large can only be read through Amplitude's S3 export"
+        heavy = Meaning(WindowTooLarge, "Amplitude refused the export: most likely it is too large", smaller)
+        slow = Meaning(WindowTooLarge, "Amplitude gave up building the export", smaller)
+        meanings = {404: Meaning(NoData, "There are no events in these hours"), 400: heavy, 504: slow}
+
+        def fetch() -> DownloadedFile:
+            with self._http.get(
+                "/api/2/export",
+                params=params,
+                meanings=meanings,
+                read_timeout=self._download_timeout,
+                encoding="identity",
+            ) as answer:
+                request = answer.request
+                body = answer.chunks(counted(answer.received(), on_bytes))
+                return save(archive_only(body, request), target, lambda aside: check_archive(aside, request))
+
+        def attempt() -> DownloadedFile:
+            try:
+                return fetch()
+            except NoData as error:
+                if is_foreign_page(error):
+                    raise DamagedDownload("The 404 is a web page, not Amplitude's", where=error.where) from None
+                raise
+
+        return retry(attempt, policy=self._retry, clock=self._clock)
+
+    def _usage(self) -> CohortUsage | None:
+        with self._http.get("/api/3/cohorts/usage") as answer:
+            return usage_from(answer.json())
+
+    def _link(self, answer: Answer, base: str) -> Secret:
+        """The address that a redirect gives; it is as good as a credential for a minute."""
+        location = Secret(answer.header("Location") or "")
+        problem = None
+        if not location.reveal():
+            problem = "A redirect without an address"
+        else:
+            location = Secret(urljoin(base, location.reveal()))
+            scheme = urlsplit(location.reveal()).scheme
+            if scheme != "https" and not (scheme == "http" and base.startswith("http://")):
+                problem = "A redirect to an address that is not encrypted"
+        if problem:
+            raise ServerError(problem, where={"request": answer.request})
+        return location
+
+    def _follow(self, link: Secret, store: Callable[[Answer], DownloadedFile]) -> DownloadedFile:
+        for _ in range(_MOST_HOPS):
+            with self._http.get_unsigned(link, read_timeout=self._download_timeout) as answer:
+                if answer.status == 200:
+                    return store(answer)
+                if answer.status not in _REDIRECTS:
+                    raise refused_link(answer)
+                link = self._link(answer, link.reveal())
+        raise ServerError("The file's address leads from redirect to redirect")
