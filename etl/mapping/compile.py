@@ -85,12 +85,15 @@ class Compiler:
             return "CAST(NULL AS VARCHAR)" if text is None else quote(text)
         return _coalesce([self._text_at(path) for path in _readings(node.parts)])
 
+    def plain_text(self, name: Name) -> str:
+        """SQL of the value as DuckDB prints it: lists and objects as JSON text."""
+        return _coalesce([self._plain_at(path) for path in _readings(name.parts)])
+
+    def _plain_at(self, path: tuple[str, ...]) -> str:
+        return self.column(path[0]) if len(path) == 1 else f"json_extract_string(text, {json_path(path)})"
+
     def _text_at(self, path: tuple[str, ...]) -> str:
-        if len(path) == 1:
-            column, in_text = self.column(path[0]), f"json_extract(text, {json_path(path)})"
-            return _text_or_slow(column, in_text)
-        in_text = f"json_extract(text, {json_path(path)})"
-        return _text_or_slow(f"json_extract_string(text, {json_path(path)})", in_text)
+        return _text_or_slow(self._plain_at(path), f"json_extract(text, {json_path(path)})")
 
     def _json(self, node: Literal | Name) -> str:
         if isinstance(node, Literal):

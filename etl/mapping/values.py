@@ -75,7 +75,7 @@ def matched(record: Json, prefixes: list[str]) -> dict[str, Json]:
     for prefix in prefixes:
         of_prefix: dict[str, Json] = {}
         for key, leaf in flat_items(record):
-            if key.startswith(prefix) and len(key) > len(prefix):
+            if key.startswith(prefix) and key != prefix:
                 of_prefix.setdefault(key.removeprefix(prefix), leaf)
         found |= of_prefix
     return found

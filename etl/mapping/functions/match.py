@@ -37,14 +37,16 @@ def _members_of(compiler: Compiler, parent: str, slow: str) -> str:
     """
     members = compiler.column(parent, "MAP(VARCHAR, VARCHAR)")
     texts = f"array_to_string(map_values({members}), chr(10))"
-    doubtful = f"regexp_matches({texts}, '[\\[{{]|\\.0(\\n|$)|[0-9]e[+-][0-9]') OR contains(text, {quote(chr(34) + parent + '.')})"
-    unread = f"{members} IS NULL AND json_type(text, {json_path((parent,))}) IN ('OBJECT', 'ARRAY')"
+    doubtful = f"regexp_matches({texts}, '[\\[{{]|\\.0(\\n|$)|[0-9]e[+-][0-9]')"
+    written_out = f"contains(text, {quote(chr(34) + parent + '.')})"
+    own_text = f"CAST(json_extract(text, {json_path((parent,))}) AS VARCHAR)"
+    slow_members = f"pm_flatten_text({own_text}, {quote(json.dumps(['']))})"
     kept = f"map_from_entries(list_filter(map_entries({members}), lambda e: e.value IS NOT NULL AND e.key <> ''))"
     with_nulls = f"list_count(map_values({members})) < cardinality({members}) OR map_contains({members}, '')"
     return f"""(CASE
-        WHEN {unread} THEN {slow}
-        WHEN {members} IS NULL THEN CASE WHEN contains(text, {quote(chr(34) + parent + '.')}) THEN {slow} END
-        WHEN {doubtful} THEN {slow}
+        WHEN {written_out} THEN {slow}
+        WHEN {members} IS NULL THEN CASE WHEN starts_with({own_text}, '{{') THEN {slow_members} END
+        WHEN {doubtful} THEN {slow_members}
         WHEN {with_nulls} THEN CASE WHEN list_count(map_values({members})) > 0 THEN {kept} END
         WHEN cardinality({members}) > 0 THEN {members}
     END)"""

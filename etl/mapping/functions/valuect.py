@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from etl.mapping.compile import Compiler, Form, Sql
 from etl.mapping.functions import Example, Function
-from etl.mapping.tree import Call
+from etl.mapping.tree import Call, Name
 
 
 def _compile(compiler: Compiler, call: Call) -> Sql:
@@ -12,9 +12,11 @@ def _compile(compiler: Compiler, call: Call) -> Sql:
     text, in_json = compiler.text(value), compiler.as_json(value)
     one = f"CASE WHEN {text} <> '' THEN map([{text}], [CAST(1 AS BIGINT)]) END"
     members = f"CAST(pm_count_values({in_json}) AS MAP(VARCHAR, BIGINT))"
-    if isinstance(value, Call):
+    if not isinstance(value, Name):
         return Sql(f"({one})", Form.COUNT_MAP)
-    return Sql(f"(CASE WHEN starts_with({in_json}, '[') THEN {members} ELSE {one} END)", Form.COUNT_MAP)
+    # A list starts with a bracket as plain text too; only then is its JSON looked at.
+    fast = compiler.plain_text(value)
+    return Sql(f"(CASE WHEN {fast}[1] = '[' AND starts_with({in_json}, '[') THEN {members} ELSE {one} END)", Form.COUNT_MAP)
 
 
 FUNCTION = Function(
