@@ -29,23 +29,12 @@ __all__ = [
     "write_data",
 ]
 
+# fmt: off
 MEMBER_COLUMNS = (
-    "amplitude_id",
-    "user_id",
-    "version",
-    "country",
-    "city",
-    "region",
-    "dma",
-    "language",
-    "platform",
-    "os",
-    "device",
-    "device_type",
-    "start_version",
-    "carrier",
-    "library",
+    "amplitude_id", "user_id", "version", "country", "city", "region", "dma", "language", "platform", "os",
+    "device", "device_type", "start_version", "carrier", "library",
 )
+# fmt: on
 _NAMES = ("Weekly actives", "Everybody", "Buyers, 30 days", 'The "été" list')
 
 

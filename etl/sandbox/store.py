@@ -60,7 +60,7 @@ class Store:
             return [member for hour in hours for member in self._of_hour(hour)]
 
     def add_events(self, events: Iterable[dict[str, Any]]) -> int:
-        """Appends each event to the hour of its `server_upload_time`, says how many; ValueError where that is missing."""
+        """Appends each event to the hour of its `server_upload_time`; ValueError and no change where one has none."""
         lines = [(_upload_hour(event), json.dumps(event, ensure_ascii=False).encode()) for event in events]
         with self._lock:
             for hour, line in lines:
@@ -172,6 +172,8 @@ def _folder_cohorts(directory: Path) -> list[Cohort]:
 
 
 def _upload_hour(event: dict[str, Any]) -> datetime:
+    if not isinstance(event, dict) or not event.get("server_upload_time"):
+        raise ValueError("an event must be an object with server_upload_time")
     when = datetime.fromisoformat(str(event.get("server_upload_time")))
     if when.tzinfo is not None:
         when = when.astimezone(UTC).replace(tzinfo=None)
