@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from itertools import chain
 from tempfile import SpooledTemporaryFile
 from typing import IO
 
@@ -32,21 +33,24 @@ def export(sandbox: Sandbox, request: Request, fault: str | None) -> Response:
     if end < start or end - start > _LONGEST:
         return error(400, "end must not be before start, nor more than 365 days after it")
     members = sandbox.store.members(start, min(end, sandbox.now() - _DELAY))
-    if not members:
+    first = next(members, None)
+    if first is None:
         return PlainTextResponse("Raw data files were not found.", 404)
-    size = sum(len(member.content) for member in members)
     options = sandbox.options
-    if options.max_bytes is not None and size > options.max_bytes:
-        return error(400, "The requested file is too large. Please ask for a shorter range.")
-    if options.gateway_bytes is not None and size > options.gateway_bytes:
-        return page(504)
-    return _archive(members, fault)
-
-
-def _archive(members: list[Member], fault: str | None) -> Response:
+    if options.max_bytes is not None or options.gateway_bytes is not None:
+        rest = list(members)
+        size = sum(len(member.content) for member in (first, *rest))
+        if options.max_bytes is not None and size > options.max_bytes:
+            return error(400, "The requested file is too large. Please ask for a shorter range.")
+        if options.gateway_bytes is not None and size > options.gateway_bytes:
+            return page(504)
+        members = iter(rest)
     if fault == "truncated_member":
-        first = members[0]
-        members = [Member(first.name, first.content[: len(first.content) // 2]), *members[1:]]
+        first = Member(first.name, first.content[: len(first.content) // 2])
+    return _archive(chain([first], members), fault)
+
+
+def _archive(members: Iterable[Member], fault: str | None) -> Response:
     file = SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 (closed by _chunks, after the last chunk)
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for member in members:

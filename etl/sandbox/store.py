@@ -8,7 +8,7 @@ import io
 import json
 import re
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -53,11 +53,10 @@ class Store:
         self._added: dict[datetime, list[bytes]] = {}
         self._cohorts = {cohort.entry["id"]: cohort for cohort in every}
 
-    def members(self, start: datetime, end: datetime) -> list[Member]:
-        """The members of the upload hours from `start` to `end`, both included, in order."""
-        with self._lock:
-            hours = sorted(hour for hour in self._hours | set(self._added) if start <= hour <= end)
-            return [member for hour in hours for member in self._of_hour(hour)]
+    def members(self, start: datetime, end: datetime) -> Iterator[Member]:
+        """The members of the upload hours from `start` to `end`, both included, in order, one hour at a time."""
+        for hour in self._between(start, end):
+            yield from self._of_hour(hour)
 
     def add_events(self, events: Iterable[dict[str, Any]]) -> int:
         """Appends each event to the hour of its `server_upload_time`; ValueError and no change where one has none."""
@@ -101,23 +100,27 @@ class Store:
     def answers(self, *, events: bool = True, members: bool = True) -> dict[str, Any]:
         """What importing everything that is there now must come to."""
         collected = Answers()
-        with self._lock:
-            if events:
-                for hour in sorted(self._hours | set(self._added)):
-                    for member in self._of_hour(hour):
-                        collected.add_lines(hour, gzip.decompress(member.content).split(b"\n"))
-            if members:
-                for cohort in self._cohorts.values():
-                    collected.add_cohort(cohort.entry, list(cohort.header), (list(row) for row in cohort.rows))
+        for hour in self._between() if events else ():
+            for member in self._of_hour(hour):
+                collected.add_lines(hour, gzip.decompress(member.content).split(b"\n"))
+        for cohort in self.cohorts() if members else ():
+            collected.add_cohort(cohort.entry, list(cohort.header), (list(row) for row in cohort.rows))
         return collected.result()
 
+    def _between(self, start: datetime | None = None, end: datetime | None = None) -> list[datetime]:
+        with self._lock:
+            every = self._hours | set(self._added)
+        return sorted(hour for hour in every if (start or hour) <= hour <= (end or hour))
+
     def _of_hour(self, hour: datetime) -> tuple[Member, ...]:
+        with self._lock:
+            added = list(self._added.get(hour, ()))
         found = self._load(hour) if hour in self._hours else ()
-        if hour not in self._added:
+        if not added:
             return found
         taken = {member.name for member in found}
         names = (member_name(self._project, hour, part) for part in range(len(found), 2 * len(found) + 1))
-        return (*found, Member(next(name for name in names if name not in taken), gzip_bytes(self._added[hour])))
+        return (*found, Member(next(name for name in names if name not in taken), gzip_bytes(added)))
 
 
 def sample_store(spec: SampleSpec) -> Store:
