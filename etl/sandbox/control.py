@@ -19,6 +19,9 @@ def control_routes(sandbox: Sandbox) -> list[Route]:
         change = await request.json()
         if not isinstance(change, dict):
             return _wrong("a JSON object is expected")
+        members = change.get("members", [])
+        if not isinstance(members, list) or not all(isinstance(member, dict) for member in members):
+            return _wrong("members must be a list of objects by column name")
         cohort = sandbox.store.change_cohort(request.path_params["id"], change)
         return JSONResponse({"deleted": True} if cohort is None else cohort.entry)
 

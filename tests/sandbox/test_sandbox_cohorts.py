@@ -145,6 +145,8 @@ def test_a_cohort_can_be_changed_made_and_deleted(browse):
     assert (made["id"], made["size"], set(made)) == ("new1", 1, FIELDS)
     assert browser.post("/_sandbox/cohorts/new1", {"delete": True}).json() == {"deleted": True}
     assert "New" not in browser.cohorts()
+    assert browser.post("/_sandbox/cohorts/new1", {"members": ["1"]}).status_code == 400
+    assert browser.post("/_sandbox/cohorts/new1", ["1"]).status_code == 400
 
 
 def test_a_repeated_header_and_a_group_cohort_on_demand(browse, small):
