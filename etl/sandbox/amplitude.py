@@ -1,0 +1,73 @@
+"""A stand-in for Amplitude's cohort and export APIs, with its limits, delays and faults, for tests and demos."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from etl.sandbox import cohort_files
+from etl.sandbox.control import control_routes
+from etl.sandbox.exports import export
+from etl.sandbox.replies import BrokenOff, error, status_fault
+from etl.sandbox.state import Asked, Sandbox, SandboxOptions
+
+__all__ = ["SandboxOptions", "create_app"]
+
+_Handler = Callable[[Sandbox, Request, str | None], Response]
+
+
+def create_app(options: SandboxOptions) -> Starlette:
+    """The app; `app.state.sandbox` is its state. The same app stands for every region."""
+    sandbox = Sandbox(options)
+    routes = [
+        _route(sandbox, "/api/2/export", "export", export),
+        _route(sandbox, "/api/3/cohorts", "cohorts", cohort_files.listing),
+        _route(sandbox, "/api/3/cohorts/usage", "usage", cohort_files.usage),
+        _route(sandbox, "/api/5/cohorts/request/{id}", "cohort_request", cohort_files.ask),
+        _route(sandbox, "/api/5/cohorts/request-status/{id}", "cohort_status", cohort_files.status),
+        _route(sandbox, "/api/5/cohorts/request/{id}/file", "cohort_file", cohort_files.file),
+        _route(sandbox, "/s3/cohorts/{id}.csv", "s3", cohort_files.s3, credentials=False),
+    ]
+    app = Starlette(routes=[*routes, *control_routes(sandbox)])
+    app.state.sandbox = sandbox
+    return app
+
+
+def _route(sandbox: Sandbox, path: str, name: str, handler: _Handler, *, credentials: bool = True) -> Route:
+    def answer(request: Request) -> Response:
+        refused = _refusal(sandbox.options, request) if credentials else None
+        response = refused or _with_faults(sandbox, name, handler, request)
+        sandbox.record(Asked(name, request.url.path, request.url.query, response.status_code))
+        return response
+
+    return Route(path, answer, methods=["GET"])
+
+
+def _with_faults(sandbox: Sandbox, name: str, handler: _Handler, request: Request) -> Response:
+    fault = sandbox.faults.take(name)
+    planned = status_fault(name, fault) if fault else None
+    if planned is not None:
+        return planned
+    if fault == "slow":
+        sandbox.options.clock.sleep(sandbox.options.slow_seconds)
+    response = handler(sandbox, request, fault)
+    if fault == "reset" and not isinstance(response, BrokenOff):
+        return BrokenOff(response.body, response.status_code, media_type=response.media_type)
+    return response
+
+
+def _refusal(options: SandboxOptions, request: Request) -> Response | None:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic" or not token:
+        return error(401)
+    try:
+        given = base64.b64decode(token, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return error(401)
+    return None if given == f"{options.key}:{options.secret}" else error(403)

@@ -1,0 +1,126 @@
+"""Faults on demand, written `ROUTE:NAME[:TIMES]`: `export:429:2` answers the next two exports with 429.
+
+TIMES is the number of requests affected, 1 when left out, `*` for every one. ROUTE `*` means every route.
+"""
+
+from __future__ import annotations
+
+import difflib
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from etl.errors import ConfigurationError
+
+ROUTES = ("export", "cohorts", "cohort_request", "cohort_status", "cohort_file", "s3")
+
+
+@dataclass(frozen=True)
+class FaultKind:
+    """What one fault name does, and on which routes it exists (empty: on all of them, and on `*`)."""
+
+    doc: str
+    routes: tuple[str, ...] = ()
+
+
+KINDS: dict[str, FaultKind] = {
+    "400": FaultKind("bad request, with the error object"),
+    "401": FaultKind("no credentials"),
+    "403": FaultKind("wrong credentials, with the nested error object (s3: an XML error)"),
+    "404": FaultKind("not found, with the error object"),
+    "410": FaultKind("gone, with the error object"),
+    "429": FaultKind("too many requests, with Retry-After: 1"),
+    "500": FaultKind("server error, with an HTML page"),
+    "502": FaultKind("bad gateway, with an HTML page"),
+    "503": FaultKind("unavailable, with an HTML page"),
+    "504": FaultKind("gateway time-out, with an HTML page"),
+    "html": FaultKind("a 200 whose body is an HTML page"),
+    "slow": FaultKind("the right answer, late"),
+    "reset": FaultKind("the connection closes in the middle of the body"),
+    "truncated": FaultKind("a complete response whose zip is cut off", ("export",)),
+    "truncated_member": FaultKind("a sound zip whose first gzip member is cut off", ("export",)),
+    "quota": FaultKind("429 because the monthly quota is used up", ("cohort_request",)),
+    "stuck": FaultKind("this request id never gets ready", ("cohort_status",)),
+    "failed": FaultKind("this request id answers 200 with JOB FAILED from now on", ("cohort_status",)),
+    "expired": FaultKind(
+        "this request id is gone (410) from now on; s3: the link is too old (403)", ("cohort_file", "s3")
+    ),
+    "empty": FaultKind("a file with its header only", ("cohort_file", "s3")),
+    "short": FaultKind("a file with the first half of its members", ("cohort_file", "s3")),
+}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault to show; `times` None is for ever."""
+
+    route: str
+    name: str
+    times: int | None = 1
+
+
+def describe_faults() -> list[tuple[str, str]]:
+    """`(ROUTE:NAME, what it does)` for each fault, in the order of help texts; `*:` marks those of every route."""
+    return [(f"{route}:{name}", kind.doc) for name, kind in KINDS.items() for route in (kind.routes or ("*",))]
+
+
+def parse_faults(texts: Iterable[str]) -> tuple[Fault, ...]:
+    """The faults of `ROUTE:NAME[:TIMES]` texts; a wrong one is a ConfigurationError naming the right ones."""
+    return tuple(_parse(text) for text in texts)
+
+
+def _parse(text: str) -> Fault:
+    route, _, rest = text.strip().partition(":")
+    name, _, times = rest.partition(":")
+    _known("route", route, ("*", *ROUTES), text)
+    fitting = [key for key, kind in KINDS.items() if not kind.routes or route in kind.routes]
+    _known(f"fault of route {route}", name, fitting, text)
+    if times in ("", "*"):
+        return Fault(route, name, None if times == "*" else 1)
+    if not (times.isascii() and times.isdigit() and int(times) > 0):
+        raise ConfigurationError(
+            "the number of times of a fault is not a whole number from 1, nor *",
+            where={"fault": text},
+            value=times,
+            next_step=f"Write {route}:{name}:2 or {route}:{name}:*.",
+        )
+    return Fault(route, name, int(times))
+
+
+def _known(what: str, word: str, words: Iterable[str], text: str) -> None:
+    right = list(words)
+    if word in right:
+        return
+    near = difflib.get_close_matches(word, right, n=1, cutoff=0.4)
+    raise ConfigurationError(
+        f"unknown {what}",
+        where={"fault": text},
+        value=word,
+        next_step=(f"Did you mean {near[0]}? " if near else "") + "There are: " + ", ".join(right) + ".",
+    )
+
+
+class FaultPlan:
+    """The faults still to come; safe to use from several threads."""
+
+    def __init__(self, faults: Iterable[Fault] = ()) -> None:
+        self._lock = threading.Lock()
+        self._left: list[tuple[Fault, int | None]] = []
+        self.add(faults)
+
+    def add(self, faults: Iterable[Fault]) -> None:
+        with self._lock:
+            self._left += [(fault, fault.times) for fault in faults]
+
+    def take(self, route: str) -> str | None:
+        """The name of the fault that this request shall meet, used up by asking; the oldest fault comes first."""
+        with self._lock:
+            for index, (fault, left) in enumerate(self._left):
+                if fault.route not in ("*", route):
+                    continue
+                if left == 1:
+                    del self._left[index]
+                elif left is not None:
+                    self._left[index] = (fault, left - 1)
+                return fault.name
+        return None
