@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import pyarrow as pa
+
 from etl.engines.sql import quote
 from etl.lake.tables import DataFile, Table, commit, files_of, relation
-
-import pyarrow as pa
 
 
 def file_name(load: str, attempt: str) -> str:
     """The file name of an attempt's rows, without `.parquet`."""
-    plain = "".join(character if character.isalnum() and character.isascii() or character in "-_" else "." for character in load)
+    plain = "".join(
+        character if (character.isalnum() and character.isascii()) or character in "-_" else "." for character in load
+    )
     return f"{plain[-100:]}.{attempt}"
 
 

@@ -115,7 +115,9 @@ def _append(lake: Lake, numbered: Sequence[Load], version: int) -> None:
         for stream in sorted({load.stream for load in numbered}):
             batch = pa.Table.from_pylist([asdict(load) for load in numbered if load.stream == stream], schema=_SCHEMA)
             connection.register("batch", batch)
-            file = write_file(connection, "SELECT * EXCLUDE (stream) FROM batch", lake.loads, {"stream": stream}, new_token())
+            file = write_file(
+                connection, "SELECT * EXCLUDE (stream) FROM batch", lake.loads, {"stream": stream}, new_token()
+            )
             written += [file] if file else []
         commit(lake.loads, _SCHEMA, add=written, expected_version=version)
     except BaseException:

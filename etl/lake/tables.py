@@ -94,7 +94,9 @@ def files_of(table: Table) -> list[DataFile]:
     ]
 
 
-def write_file(connection: Connection, query: str, table: Table, partition: Mapping[str, str], name: str) -> NewFile | None:
+def write_file(
+    connection: Connection, query: str, table: Table, partition: Mapping[str, str], name: str
+) -> NewFile | None:
     """Writes the rows of `query` (without the partition columns) beside the committed files; None when there are none."""
     folder = "/".join(f"{key}={value}" for key, value in partition.items())
     relative = f"{folder}/{name}.parquet" if folder else f"{name}.parquet"
@@ -145,11 +147,20 @@ def commit(
     removed = set(remove)
     committed = {file.path: file for file in files_of(table)} if removed else {}
     actions: list[AddAction | RemoveAction] = [
-        AddAction(file.path, (table.path / file.path).stat().st_size, dict(file.partition), now, True, json.dumps({"numRecords": file.rows}))
+        AddAction(
+            file.path,
+            (table.path / file.path).stat().st_size,
+            dict(file.partition),
+            now,
+            True,
+            json.dumps({"numRecords": file.rows}),
+        )
         for file in add
     ]
     actions += [
-        RemoveAction(file.path, True, now, file.size, dict(file.partition)) for path, file in committed.items() if path in removed
+        RemoveAction(file.path, True, now, file.size, dict(file.partition))
+        for path, file in committed.items()
+        if path in removed
     ]
     properties = CommitProperties(
         custom_metadata=dict(metadata or {}),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,9 @@ import pyarrow as pa
 
 from etl.errors import DamagedDownload
 
-SCHEMA = pa.schema([("load_ix", pa.int32()), ("member_ix", pa.int32()), ("line", pa.int64()), ("text", pa.large_string())])
+SCHEMA = pa.schema(
+    [("load_ix", pa.int32()), ("member_ix", pa.int32()), ("line", pa.int64()), ("text", pa.large_string())]
+)
 
 _BOM = b"\xef\xbb\xbf"
 _BLANKS = b" \t\r\n"
@@ -30,7 +32,10 @@ def inflate(path: Path) -> bytes:
         return gzip.decompress(raw)
     except (EOFError, zlib.error, OSError) as error:
         raise DamagedDownload(
-            "a gzip member is damaged", where={"member": path.name}, value=str(error), next_step="run again: it is downloaded again"
+            "a gzip member is damaged",
+            where={"member": path.name},
+            value=str(error),
+            next_step="run again: it is downloaded again",
         ) from error
 
 
@@ -68,11 +73,19 @@ def lines(data: bytes, load_ix: int, member_ix: int) -> pa.Table:
     return table.filter(pa.array(~blank)) if blank.any() else table
 
 
-def records_of(folders: Sequence[tuple[int, Path, Sequence[str]]]) -> Iterator[pa.Table]:
-    """The lines of every member of every load: `(load_ix, folder, member names)`."""
-    for load_ix, folder, members in folders:
-        for member_ix, member in enumerate(members):
-            yield lines(inflate(folder / member), load_ix, member_ix)
+def texts(records: Iterable[tuple[int, str]], load_ix: int, member_ix: int) -> pa.Table:
+    """The same table from `(line, JSON text)` pairs, for members that are no JSON lines."""
+    numbers, values = [], []
+    for number, value in records:
+        numbers.append(number)
+        values.append(value)
+    count = len(values)
+    columns = [
+        np.full(count, load_ix, dtype=np.int32),
+        np.full(count, member_ix, dtype=np.int32),
+        np.array(numbers, dtype=np.int64),
+    ]
+    return pa.table([*(pa.array(column) for column in columns), pa.array(values, pa.large_string())], schema=SCHEMA)
 
 
 def _decoded(line: bytes) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,13 +54,12 @@ def attempt_at(landing: Path, load: LoadId, attempt: str) -> Landed:
     return read_manifest(landing / load.folder / attempt)
 
 
-def drop_other_attempts(landing: Path, load: LoadId, keep: str) -> None:
-    """Removes the raw files of every attempt of a load but one."""
-    folder = landing / load.folder
-    if folder.is_dir():
-        for other in folder.iterdir():
-            if other.name != keep and other.is_dir() and (other / "manifest.json").exists():
-                shutil.rmtree(other, ignore_errors=True)
+def drop_attempts(landing: Path, folders: Iterable[Path]) -> None:
+    """Removes the raw files of attempts that do not count. Each is moved away first, so that no half is ever seen."""
+    for folder in folders:
+        if folder.is_dir():
+            with arriving(landing, f"gone-{folder.name}") as gone:
+                folder.rename(gone / folder.name)
 
 
 def remove_leftovers(landing: Path) -> None:

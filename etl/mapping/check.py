@@ -25,11 +25,21 @@ def check_field(node: Node, kind: Kind, merge: str) -> None:
     gives_map = isinstance(node, Call) and functions()[node.name].is_map
     if gives_map != kind.is_map:
         what = "a map" if gives_map else "a single value"
-        hint = "map kinds: map[string]string, map[string]bool, .." if gives_map else "map(key, value), match(..) and valuect(x) give maps"
+        hint = (
+            "map kinds: map[string]string, map[string]bool, .."
+            if gives_map
+            else "map(key, value), match(..) and valuect(x) give maps"
+        )
         raise ExpressionError("E301", f"this gives {what}, but the kind is {kind.name}", node.start, node.end, hint)
     known = MAP_MERGES if kind.is_map else SCALAR_MERGES
     if merge not in known:
-        raise ExpressionError("E303", f"there is no merge operator {merge!r} for {kind.name}", 0, 1, nearest(merge, known) or "known: " + ", ".join(known))
+        raise ExpressionError(
+            "E303",
+            f"there is no merge operator {merge!r} for {kind.name}",
+            0,
+            1,
+            nearest(merge, known) or "known: " + ", ".join(known),
+        )
     numeric = kind.name in ("int", "number") or kind.element in ("int", "number", "intsum")
     if merge == "sum" and not numeric:
         raise ExpressionError("E304", f"{kind.name} cannot be added up", 0, 1, "sum is for int and number")

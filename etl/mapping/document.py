@@ -28,7 +28,9 @@ def find_mapping(name: str, folders: Sequence[Path]) -> Path:
         path = folder / f"{name}.yaml"
         if path.is_file():
             return path
-    known = sorted({path.stem for folder in folders for path in folder.glob("*.yaml") if not path.stem.endswith(".test")})
+    known = sorted(
+        {path.stem for folder in folders for path in folder.glob("*.yaml") if not path.stem.endswith(".test")}
+    )
     raise ConfigurationError(
         f"there is no mapping {name!r}",
         where={"looked in": ", ".join(str(folder) for folder in folders)},
@@ -43,7 +45,9 @@ def load_mapping(name: str, folders: Sequence[Path]) -> Mapping:
 
 def _load(path: Path, folders: Sequence[Path], above: tuple[Path, ...]) -> Mapping:
     if path in above:
-        raise MappingError("mappings extend each other in a circle", where={"files": " -> ".join(p.name for p in (*above, path))})
+        raise MappingError(
+            "mappings extend each other in a circle", where={"files": " -> ".join(p.name for p in (*above, path))}
+        )
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -96,18 +100,25 @@ class _Reader:
             self._fault("E404", "'stream' is missing: the name of the records that this mapping reads", None)
         if not fields and not self._faults:
             self._fault("E404", "'fields' is missing: there is nothing to map", None)
-        by = tuple(text for node in self._items(top.get("by")) if (text := self._scalar(node))) or (base.by if base else ())
+        by = tuple(text for node in self._items(top.get("by")) if (text := self._scalar(node))) or (
+            base.by if base else ()
+        )
         for node in self._items(top.get("by")):
             name = self._scalar(node)
             if name and name not in fields and not self._faults:
-                self._fault("E407", f"the identifier {name!r} is not a field of this mapping", node.start_mark, nearest(name, fields))
+                self._fault(
+                    "E407",
+                    f"the identifier {name!r} is not a field of this mapping",
+                    node.start_mark,
+                    nearest(name, fields),
+                )
             elif name and name in fields and fields[name].kind.is_map:
                 self._fault("E407", f"the identifier {name!r} is a map; identifiers are scalars", node.start_mark)
-        time = self._expression(top["time"]) if "time" in top else base and base.time
-        key = self._expression(top["key"]) if "key" in top else base and base.key
+        time = self._expression(top["time"]) if "time" in top else base.time if base else None
+        key = self._expression(top["key"]) if "key" in top else base.key if base else None
         if time is not None and not self._faults:
             self._check(lambda: check_field(time.node, KINDS["date"], "latest"), top.get("time"))
-        return Mapping(self._path.stem, str(stream), tuple(fields.values()), by, time or None, key or None, self._path)
+        return Mapping(self._path.stem, str(stream), tuple(fields.values()), by, time, key, self._path)
 
     def _base(self, node: yaml.Node) -> Mapping | None:
         name = self._scalar(node)
@@ -128,18 +139,39 @@ class _Reader:
             if needed not in members and isinstance(row, yaml.MappingNode):
                 self._fault("E404", f"{needed!r} is missing", row.start_mark)
         name, kind_name = self._scalar(members.get("field")), self._scalar(members.get("kind"))
-        if name is not None and (not name or name.startswith("_") or name in ("profile_id", "first_seen", "last_seen", "load", "date", "bucket")):
-            self._fault("E409", f"{name!r} is reserved; a field's name may not start with '_' either", members["field"].start_mark)
+        if name is not None and (
+            not name
+            or name.startswith("_")
+            or name in ("profile_id", "first_seen", "last_seen", "load", "date", "bucket")
+        ):
+            self._fault(
+                "E409",
+                f"{name!r} is reserved; a field's name may not start with '_' either",
+                members["field"].start_mark,
+            )
         kind = KINDS.get(kind_name or "")
         if kind_name is not None and kind is None:
-            self._fault("E302", f"there is no kind {kind_name!r}", members["kind"].start_mark, nearest(kind_name, KINDS) or "known kinds: " + ", ".join(KINDS))
+            self._fault(
+                "E302",
+                f"there is no kind {kind_name!r}",
+                members["kind"].start_mark,
+                nearest(kind_name, KINDS) or "known kinds: " + ", ".join(KINDS),
+            )
         source = self._expression(members["from"]) if "from" in members else None
         if name is None or kind is None or source is None or len(self._faults) > before:
             return None
         merge = self._scalar(members.get("merge")) or default_merge(kind)
         self._check(lambda: check_field(source.node, kind, merge), members["from"], merge_node=members.get("merge"))
         capacity = self._capacity(members.get("capacity"))
-        field = Field(name, source, kind, merge, self._scalar(members.get("label")) or "", self._scalar(members.get("pii")) == "true", None)
+        field = Field(
+            name,
+            source,
+            kind,
+            merge,
+            self._scalar(members.get("label")) or "",
+            self._scalar(members.get("pii")) == "true",
+            None,
+        )
         return replace(field, capacity=capacity if capacity is not None else default_capacity(source.node, kind))
 
     def _capacity(self, node: yaml.Node | None) -> int | None:
@@ -177,13 +209,21 @@ class _Reader:
 
     def _members(self, node: yaml.Node | None, known: Iterable[str], what: str) -> dict[str, yaml.Node]:
         if not isinstance(node, yaml.MappingNode):
-            self._fault("E405", f"{what} is expected here, with keys {', '.join(known)}", node.start_mark if node else None)
+            self._fault(
+                "E405", f"{what} is expected here, with keys {', '.join(known)}", node.start_mark if node else None
+            )
             return {}
         found: dict[str, yaml.Node] = {}
         for key, value in node.value:
             name = str(key.value)
             if name not in known:
-                self._fault("E403", f"unknown key {name!r} in {what}", key.start_mark, nearest(name, known) or f"known keys: {', '.join(known)}", width=len(name))
+                self._fault(
+                    "E403",
+                    f"unknown key {name!r} in {what}",
+                    key.start_mark,
+                    nearest(name, known) or f"known keys: {', '.join(known)}",
+                    width=len(name),
+                )
             elif name in found:
                 self._fault("E402", f"the key {name!r} stands twice in {what}", key.start_mark)
             else:
@@ -206,7 +246,16 @@ class _Reader:
         self._fault("E405", "a single text is expected here", node.start_mark)
         return None
 
-    def _fault(self, code: str, message: str, mark: yaml.Mark | None, hint: str | None = None, *, offset: int = 0, width: int = 1) -> None:
+    def _fault(
+        self,
+        code: str,
+        message: str,
+        mark: yaml.Mark | None,
+        hint: str | None = None,
+        *,
+        offset: int = 0,
+        width: int = 1,
+    ) -> None:
         line, column = (mark.line, mark.column + offset) if mark else (0, 0)
         source = self._lines[line] if line < len(self._lines) else ""
         fault = Fault(code, message, self._path.name, line + 1, column + 1, source.rstrip("\r"), width, hint)

@@ -37,11 +37,15 @@ class _Parser:
 
     def expect_end(self) -> None:
         if self._next.kind != "end":
-            raise ExpressionError("E105", f"unexpected {self._next.value!r} after the expression", self._next.start, self._next.end)
+            raise ExpressionError(
+                "E105", f"unexpected {self._next.value!r} after the expression", self._next.start, self._next.end
+            )
 
     def expression(self, depth: int) -> Node:
         if depth > _DEEPEST:
-            raise ExpressionError("E106", f"more than {_DEEPEST} calls inside each other", self._next.start, self._next.end)
+            raise ExpressionError(
+                "E106", f"more than {_DEEPEST} calls inside each other", self._next.start, self._next.end
+            )
         token = self._next
         if token.kind == "string":
             self._take()
@@ -77,7 +81,13 @@ class _Parser:
             return Literal(_CONSTANTS[token.value.lower()], token.start, token.end)
         parts = token.value.split(".")
         if not all(parts):
-            raise ExpressionError("E107", "a key may not start or end with a dot, nor hold two in a row", token.start, token.end, "put it in back-ticks")
+            raise ExpressionError(
+                "E107",
+                "a key may not start or end with a dot, nor hold two in a row",
+                token.start,
+                token.end,
+                "put it in back-ticks",
+            )
         return Name(tuple(parts), token.start, token.end)
 
     def _call(self, name: Token, depth: int) -> Call:
@@ -87,7 +97,12 @@ class _Parser:
             if self._at(","):
                 self._take()
                 if self._at(")"):
-                    raise ExpressionError("E104", "unexpected ')'; a value, a key or a function is expected", self._next.start, self._next.end)
+                    raise ExpressionError(
+                        "E104",
+                        "unexpected ')'; a value, a key or a function is expected",
+                        self._next.start,
+                        self._next.end,
+                    )
             elif not self._at(")"):
                 token = self._next
                 what = "the expression ends here" if token.kind == "end" else f"unexpected {token.value!r}"

@@ -40,7 +40,10 @@ def plan(mapping: Mapping) -> Plan:
     values = {field.name: compiler.field(field.source.node, field.kind) for field in mapping.fields}
     misfits = {field.name: _raw(compiler, field) for field in mapping.fields if _can_misfit(field)}
     columns = [f"{sql} AS {identifier(name)}" for name, sql in values.items()]
-    columns += [f"({raw} <> '' AND {identifier(name)} IS NULL) AS {identifier('_misfit_' + name)}" for name, raw in misfits.items()]
+    columns += [
+        f"({raw} <> '' AND {identifier(name)} IS NULL) AS {identifier('_misfit_' + name)}"
+        for name, raw in misfits.items()
+    ]
     parsed = f"""SELECT load_ix, member_ix, line, text,
         from_json(CASE WHEN {IS_OBJECT} THEN text END, {quote(json.dumps(compiler.columns or {"_": "VARCHAR"}, ensure_ascii=False))}) AS r
     FROM records"""
@@ -49,7 +52,7 @@ SELECT load_ix, member_ix, line,
     coalesce({time}{upload}, fallback_time) AS _time,
     {key} AS _key,
     _time > coalesce({upload}, fallback_time) + INTERVAL 1 DAY AS _early,
-    {(',' + chr(10) + '    ').join(columns)}
+    {("," + chr(10) + "    ").join(columns)}
 FROM parsed JOIN loads USING (load_ix) WHERE r IS NOT NULL"""
     return Plan(mapping, query, parsed, misfits)
 

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -20,9 +21,10 @@ from etl.lake.attempts import file_name, remove_attempts
 from etl.lake.layout import Lake
 from etl.lake.loads import Load, commit_loads, current_loads
 from etl.lake.tables import NewFile, Table, commit, discard, schema_of, write_file
-from etl.landing.manifest import Landed
-from etl.landing.readers import SCHEMA, records_of
-from etl.landing.store import drop_other_attempts
+from etl.landing.manifest import Landed, LoadId
+from etl.landing.members import records_of
+from etl.landing.readers import SCHEMA
+from etl.landing.store import drop_attempts
 from etl.mapping import Mapping, udfs
 from etl.mapping.plan import IS_OBJECT, plan
 from etl.profiles.fields import StreamFields, of_mapping, remember
@@ -89,17 +91,23 @@ class _Batch:
             digests = self._read(connection)
             before = current_loads(self.lake)
             kept = [ix for ix, attempt in enumerate(self.landed) if self._is_news(attempt, digests[ix], before)]
-            if kept:
-                self._load(connection, kept, digests, before)
-        self._drop_unused(kept)
+            committed = self._load(connection, kept, digests, before) if kept else []
+        # Only attempts that are known to be out: another run may be about to load its own of the same hour.
+        counting = {row.attempt for row in committed}
+        drop_attempts(self.lake.landing, [one.folder for one in self.landed if one.attempt not in counting])
+        replaced = [before[row.load] for row in committed if row.load in before]
+        drop_attempts(self.lake.landing, [attempt_folder(self.lake.landing, row) for row in replaced])
         return self.report
 
     def _read(self, connection: Connection) -> dict[int, dict[str, Any]]:
         """Makes the tables `records` and `loads`; lines and digest per load."""
-        tables = list(records_of([(ix, one.folder, one.members) for ix, one in enumerate(self.landed)]))
+        tables = [table for ix, one in enumerate(self.landed) for table in records_of(one, ix)]
         connection.register("records", pa.concat_tables(tables) if tables else SCHEMA.empty_table())
         times = [one.time.astimezone(UTC) for one in self.landed]
-        loads = {"load_ix": pa.array(range(len(times)), pa.int32()), "fallback_time": pa.array(times, pa.timestamp("us", tz="UTC"))}
+        loads = {
+            "load_ix": pa.array(range(len(times)), pa.int32()),
+            "fallback_time": pa.array(times, pa.timestamp("us", tz="UTC")),
+        }
         connection.register("loads", pa.table(loads))
         # Sorted record hashes: the same records in another order or other files are the same content.
         hashes = "SELECT load_ix, CAST(hash(rtrim(text, chr(10) || chr(13))) AS VARCHAR) AS h FROM records"
@@ -125,7 +133,9 @@ class _Batch:
             return False
         return lines >= old.lines or self.settings.force
 
-    def _load(self, connection: Connection, kept: list[int], digests: dict[int, dict[str, Any]], before: dict[str, Load]) -> None:
+    def _load(
+        self, connection: Connection, kept: list[int], digests: dict[int, dict[str, Any]], before: dict[str, Load]
+    ) -> list[Load]:
         chosen = ", ".join(str(ix) for ix in kept)
         connection.execute(f"CREATE TEMP VIEW chosen AS SELECT * FROM records WHERE load_ix IN ({chosen})")
         query = self.plan.query.replace("FROM records", "FROM chosen")
@@ -148,9 +158,12 @@ class _Batch:
             raise
         committed = commit_loads(self.lake, loads, lambda new, old: self._wanted(new.lines, new.digest, old))
         self._account(committed, before, self._samples(connection, committed))
-        self._forget([row.attempt for row in loads if row.attempt not in {one.attempt for one in committed}], with_fragments=True)
+        self._forget(
+            [row.attempt for row in loads if row.attempt not in {one.attempt for one in committed}], with_fragments=True
+        )
         replaced = [before[row.load].attempt for row in committed if row.load in before]
         self._forget(replaced, with_fragments=False)
+        return committed
 
     def _make_rejects(self, connection: Connection) -> None:
         bad = arrow(
@@ -159,7 +172,16 @@ class _Batch:
             CASE WHEN starts_with(text, chr(65533)) THEN 'not_utf8' WHEN json_valid(text) THEN 'not_an_object' ELSE 'not_json' END AS code
             FROM chosen WHERE NOT ({IS_OBJECT})""",
         ).to_pylist()
-        schema = pa.schema([("load_ix", pa.int32()), ("stream", pa.string()), ("member", pa.string()), ("line", pa.int64()), ("code", pa.string()), ("text", pa.string())])
+        schema = pa.schema(
+            [
+                ("load_ix", pa.int32()),
+                ("stream", pa.string()),
+                ("member", pa.string()),
+                ("line", pa.int64()),
+                ("code", pa.string()),
+                ("text", pa.string()),
+            ]
+        )
         made = [
             {
                 "load_ix": row["load_ix"],
@@ -174,13 +196,18 @@ class _Batch:
         connection.register("rejects", pa.Table.from_pylist(made, schema=schema))
 
     def _counts(self, connection: Connection) -> dict[int, dict[str, Any]]:
-        misfits = ", ".join(f"count(*) FILTER ({identifier('_misfit_' + name)}) AS {identifier(name)}" for name in self.plan.misfits)
+        misfits = ", ".join(
+            f"count(*) FILTER ({identifier('_misfit_' + name)}) AS {identifier(name)}" for name in self.plan.misfits
+        )
         found = rows(
             connection,
             f"""SELECT load_ix, count(*) AS _rows, count(*) FILTER (_identity IS NULL) AS _unidentified, count(*) FILTER (_early) AS _early
-            {', ' + misfits if misfits else ''} FROM identified GROUP BY load_ix""",
+            {", " + misfits if misfits else ""} FROM identified GROUP BY load_ix""",
         )
-        rejects = {row["load_ix"]: row["n"] for row in rows(connection, "SELECT load_ix, count(*) AS n FROM rejects GROUP BY load_ix")}
+        rejects = {
+            row["load_ix"]: row["n"]
+            for row in rows(connection, "SELECT load_ix, count(*) AS n FROM rejects GROUP BY load_ix")
+        }
         counts = {row["load_ix"]: row for row in found}
         for ix, count in rejects.items():
             counts.setdefault(ix, {})["_rejects"] = count
@@ -230,12 +257,19 @@ class _Batch:
         mapped = f"SELECT load_ix, {names}, _time, _key, _member, line AS _line FROM mapped JOIN members USING (load_ix, member_ix)"
         sources = [
             (self.lake.stream(stream), mapped),
-            (self.lake.fragments(stream), f"SELECT * EXCLUDE (_identity{', ' + ids if ids else ''}), _identity{', ' + ids if ids else ''} FROM fragments"),
+            (
+                self.lake.fragments(stream),
+                f"SELECT * EXCLUDE (_identity{', ' + ids if ids else ''}), _identity{', ' + ids if ids else ''} FROM fragments",
+            ),
             (self.lake.rejects, "SELECT * FROM rejects"),
         ]
         written = []
         for table, query in sources:
-            filled = {row["load_ix"] for row in rows(connection, f"SELECT DISTINCT load_ix FROM ({query})")} if kept else set()
+            filled = (
+                {row["load_ix"] for row in rows(connection, f"SELECT DISTINCT load_ix FROM ({query})")}
+                if kept
+                else set()
+            )
             files = []
             for ix in sorted(filled):
                 attempt = self.landed[ix]
@@ -244,7 +278,9 @@ class _Batch:
                 partition = {"date": attempt.time.astimezone(UTC).date().isoformat()}
                 file = write_file(connection, one, table, partition, file_name(str(attempt.load), attempt.attempt))
                 files += [file] if file else []
-            schema = schema_of(connection, f"SELECT * EXCLUDE (load_ix), '' AS load, '' AS _attempt FROM ({query})", table)
+            schema = schema_of(
+                connection, f"SELECT * EXCLUDE (load_ix), '' AS load, '' AS _attempt FROM ({query})", table
+            )
             written.append((table, schema, files))
         return written
 
@@ -270,7 +306,9 @@ class _Batch:
         found: dict[str, list[str]] = {}
         for name in sorted(names):
             lines = f"SELECT load_ix, member_ix, line FROM mapped WHERE {identifier('_misfit_' + name)} LIMIT 3"
-            parsed = self.plan.parsed.replace("FROM records", f"FROM (SELECT * FROM chosen SEMI JOIN ({lines}) USING (load_ix, member_ix, line))")
+            parsed = self.plan.parsed.replace(
+                "FROM records", f"FROM (SELECT * FROM chosen SEMI JOIN ({lines}) USING (load_ix, member_ix, line))"
+            )
             texts = rows(connection, f"WITH parsed AS ({parsed}) SELECT {self.plan.misfits[name]} AS raw FROM parsed")
             found[name] = [masked(str(row["raw"]), 60) for row in texts]
         return found
@@ -283,13 +321,10 @@ class _Batch:
             if with_fragments:
                 remove_attempts(self.lake.fragments(self.fields.stream), attempts)
 
-    def _drop_unused(self, kept: list[int]) -> None:
-        """Keeps the raw files of the attempts in force only."""
-        now = current_loads(self.lake)
-        for attempt in self.landed:
-            row = now.get(str(attempt.load))
-            if row is not None:
-                drop_other_attempts(self.lake.landing, attempt.load, row.attempt)
+
+def attempt_folder(landing: Path, load: Load) -> Path:
+    """Where the raw files of a committed load stand."""
+    return landing / LoadId(load.stream, load.scope, load.unit).folder / load.attempt
 
 
 def _drop_duplicates(connection: Connection) -> dict[int, int]:
@@ -303,8 +338,6 @@ def _drop_duplicates(connection: Connection) -> dict[int, int]:
     if found:
         connection.execute(
             f"""DELETE FROM mapped USING repeated WHERE mapped.load_ix = repeated.load_ix AND mapped._key = repeated._key
-            AND {place.replace('member_ix', 'mapped.member_ix').replace('line', 'mapped.line')} < repeated.last"""
+            AND {place.replace("member_ix", "mapped.member_ix").replace("line", "mapped.line")} < repeated.last"""
         )
     return {row["load_ix"]: row["n"] for row in found}
-
-

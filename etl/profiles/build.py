@@ -7,7 +7,7 @@ components are recomputed from all their fragments. Either way the result is tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from filelock import FileLock
@@ -134,12 +134,14 @@ class _Build:
             FROM (SELECT profile_id, _component AS component, unnest(_identifiers) AS i FROM stored)"""
         )
 
-    def _fragments(self, connection: Connection, view: str, loads: Sequence[Load] | object) -> bool:
+    def _fragments(self, connection: Connection, view: str, loads: Iterable[Load]) -> bool:
         """A view over the fragments of loads, streams side by side; every column of every stream is there."""
-        chosen: list[Load] = list(loads)  # type: ignore[call-overload]
+        chosen = list(loads)
         parts = []
         for stream in self.streams:
-            source = rows_of(self.lake.fragments(stream), [load.attempt for load in chosen if load.stream == stream and load.rows])
+            source = rows_of(
+                self.lake.fragments(stream), [load.attempt for load in chosen if load.stream == stream and load.rows]
+            )
             parts += [f"SELECT * FROM {source}"] if source else []
         connection.execute(f"CREATE TEMP VIEW {view} AS {' UNION ALL BY NAME '.join([self._no_fragments(), *parts])}")
         return bool(parts)
@@ -161,7 +163,9 @@ class _Build:
     def _find_components(self, connection: Connection) -> None:
         """`near(component, namespace, value, first, profile_id)`: the stored identifiers of every touched component."""
         for name in ("new", "old"):
-            connection.execute(f"CREATE TEMP TABLE {name}_ids AS SELECT DISTINCT namespace, value FROM ({nodes_query(f'{name}_fragments', self.namespaces)})")
+            connection.execute(
+                f"CREATE TEMP TABLE {name}_ids AS SELECT DISTINCT namespace, value FROM ({nodes_query(f'{name}_fragments', self.namespaces)})"
+            )
         connection.execute("CREATE TEMP TABLE every_stored_id AS SELECT * FROM stored_ids")
         connection.execute(
             """CREATE TEMP TABLE near AS SELECT * FROM every_stored_id WHERE component IN (
@@ -174,8 +178,12 @@ class _Build:
         stars = """SELECT f.namespace AS left_namespace, f.value AS left_value, n.namespace AS right_namespace, n.value AS right_value, n.first
             FROM near n JOIN (SELECT component, arg_min(namespace, (namespace, value)) AS namespace, arg_min(value, (namespace, value)) AS value FROM near GROUP BY component) f USING (component)
             WHERE (f.namespace, f.value) <> (n.namespace, n.value)"""
-        connection.execute(f"CREATE TEMP TABLE id_nodes AS {nodes_query('new_fragments', self.namespaces)} UNION ALL SELECT namespace, value, first FROM near")
-        connection.execute(f"CREATE TEMP TABLE id_links AS {links_query('new_fragments', self.namespaces)} UNION ALL {stars}")
+        connection.execute(
+            f"CREATE TEMP TABLE id_nodes AS {nodes_query('new_fragments', self.namespaces)} UNION ALL SELECT namespace, value, first FROM near"
+        )
+        connection.execute(
+            f"CREATE TEMP TABLE id_links AS {links_query('new_fragments', self.namespaces)} UNION ALL {stars}"
+        )
         assign(connection, self.namespaces)
         connection.execute(
             """CREATE TEMP TABLE recomputed AS SELECT namespace, value FROM assigned WHERE component IN (
@@ -183,8 +191,15 @@ class _Build:
                 UNION SELECT component FROM assigned SEMI JOIN old_ids USING (namespace, value))"""
         )
         # Step 2: the links that count. Recomputed identifiers take theirs from fragments alone.
-        somewhere = " OR ".join(f"{id_column(name)} IN (SELECT value FROM recomputed WHERE namespace = {quote(name)})" for name in self.namespaces)
-        source = f"SELECT * FROM every_fragment WHERE {somewhere}" if rows(connection, "SELECT 1 FROM recomputed LIMIT 1") else "SELECT * FROM every_fragment WHERE FALSE"
+        somewhere = " OR ".join(
+            f"{id_column(name)} IN (SELECT value FROM recomputed WHERE namespace = {quote(name)})"
+            for name in self.namespaces
+        )
+        source = (
+            f"SELECT * FROM every_fragment WHERE {somewhere}"
+            if rows(connection, "SELECT 1 FROM recomputed LIMIT 1")
+            else "SELECT * FROM every_fragment WHERE FALSE"
+        )
         connection.execute(f"CREATE TEMP TABLE recomputed_fragments AS {source}")
         head_namespace, head_value = head_query(self.namespaces)
         connection.execute(
@@ -192,8 +207,20 @@ class _Build:
             WHERE ({head_namespace}, {head_value}) NOT IN (SELECT (namespace, value) FROM recomputed)"""
         )
         connection.execute("CREATE TEMP TABLE kept AS SELECT * FROM near ANTI JOIN recomputed USING (namespace, value)")
-        nodes = " UNION ALL ".join([nodes_query("recomputed_fragments", self.namespaces), nodes_query("merged_fragments", self.namespaces), "SELECT namespace, value, first FROM kept"])
-        links = " UNION ALL ".join([links_query("recomputed_fragments", self.namespaces), links_query("merged_fragments", self.namespaces), stars.replace("near", "kept")])
+        nodes = " UNION ALL ".join(
+            [
+                nodes_query("recomputed_fragments", self.namespaces),
+                nodes_query("merged_fragments", self.namespaces),
+                "SELECT namespace, value, first FROM kept",
+            ]
+        )
+        links = " UNION ALL ".join(
+            [
+                links_query("recomputed_fragments", self.namespaces),
+                links_query("merged_fragments", self.namespaces),
+                stars.replace("near", "kept"),
+            ]
+        )
         connection.execute(f"CREATE OR REPLACE TEMP TABLE id_nodes AS {nodes}")
         connection.execute(f"CREATE OR REPLACE TEMP TABLE id_links AS {links}")
         assign(connection, self.namespaces)
@@ -227,7 +254,7 @@ class _Build:
         build = self.number + 1
         connection.execute(
             f"""CREATE TEMP TABLE fresh AS SELECT m.profile_id, m._first AS first_seen, m._last AS last_seen,
-                {', '.join(['m._records', *(f'm.{column}' for column in state_columns(self.fields))])},
+                {", ".join(["m._records", *(f"m.{column}" for column in state_columns(self.fields))])},
                 i._identifiers, i._component, len(i._identifiers) > {self.max_identifiers} AS _quarantined, CAST({build} AS BIGINT) AS _build
             FROM ({merged}) m JOIN (
                 SELECT profile_id, min(component) AS _component,
@@ -236,7 +263,9 @@ class _Build:
         )
         self.on_step("writing profiles")
         added, buckets = self._write_buckets(connection, full)
-        removed = [file.path for file in files_of(self.lake.profiles) if full or int(file.partition["bucket"]) in buckets]
+        removed = [
+            file.path for file in files_of(self.lake.profiles) if full or int(file.partition["bucket"]) in buckets
+        ]
         schema = schema_of(connection, "SELECT * FROM fresh", self.lake.profiles)
         try:
             commit(
@@ -262,7 +291,11 @@ class _Build:
         added = []
         for bucket in sorted(buckets):
             query = f"SELECT * FROM fresh WHERE {bucket_of('profile_id')} = {bucket}"
-            old = [] if full else [file.path for file in files_of(self.lake.profiles) if int(file.partition["bucket"]) == bucket]
+            old = (
+                []
+                if full
+                else [file.path for file in files_of(self.lake.profiles) if int(file.partition["bucket"]) == bucket]
+            )
             source = relation(self.lake.profiles, old)
             if source is not None:
                 kept = f"SELECT * EXCLUDE (bucket) FROM {source} ANTI JOIN touched USING (profile_id)"
@@ -278,9 +311,15 @@ class _Build:
             FROM fresh f LEFT JOIN touched t USING (profile_id)
             UNION ALL SELECT profile_id, 'merged_away' FROM touched ANTI JOIN fresh USING (profile_id)"""
         connection.execute(f"CREATE TEMP TABLE changed AS {changes}")
-        counts = {row["change"]: row["n"] for row in rows(connection, "SELECT change, count(*) AS n FROM changed GROUP BY change")}
+        counts = {
+            row["change"]: row["n"]
+            for row in rows(connection, "SELECT change, count(*) AS n FROM changed GROUP BY change")
+        }
         partition = {"build": str(build)}
-        for table, query in ((self.lake.changes, "SELECT * FROM changed"), (self.lake.conflicts, "SELECT * FROM refused")):
+        for table, query in (
+            (self.lake.changes, "SELECT * FROM changed"),
+            (self.lake.conflicts, "SELECT * FROM refused"),
+        ):
             file = write_file(connection, query, table, partition, new_token())
             if file:
                 commit(table, schema_of(connection, query, table), add=[file], transactions={"build": build})
@@ -324,7 +363,9 @@ def write_identifiers(lake: Lake, connection: Connection, build: int, buckets: s
         one = f"SELECT *, left(sha256(namespace || chr(31) || value), 32) AS id_hash FROM ({unnested})"
         file = write_file(connection, one, lake.identifiers, {"bucket": str(bucket)}, token)
         added += [file] if file else []
-    removed = [file.path for file in files_of(lake.identifiers) if buckets is None or int(file.partition["bucket"]) in chosen]
+    removed = [
+        file.path for file in files_of(lake.identifiers) if buckets is None or int(file.partition["bucket"]) in chosen
+    ]
     commit(lake.identifiers, schema, add=added, remove=removed, transactions={"build": build})
 
 

@@ -40,7 +40,9 @@ class StreamFields:
 
 def of_mapping(mapping: Mapping) -> StreamFields:
     fields = tuple(ProfileField(f.name, f.kind.name, f.merge, f.capacity) for f in mapping.fields)
-    return StreamFields(mapping.stream, mapping.by, mapping.key and mapping.key.text, fields, mapping.fingerprint)
+    return StreamFields(
+        mapping.stream, mapping.by, mapping.key.text if mapping.key else None, fields, mapping.fingerprint
+    )
 
 
 def stream_fields(lake: Lake) -> dict[str, StreamFields]:
@@ -79,7 +81,10 @@ def merged_fields(streams: list[StreamFields]) -> list[ProfileField]:
             if other != field:
                 raise ConfigurationError(
                     f"two streams map the field {field.name} differently",
-                    where={where: f"{other.kind_name}, {other.merge}", stream.stream: f"{field.kind_name}, {field.merge}"},
+                    where={
+                        where: f"{other.kind_name}, {other.merge}",
+                        stream.stream: f"{field.kind_name}, {field.merge}",
+                    },
                     next_step="give both mappings the same kind, merge operator and capacity, or other field names",
                 )
     return [field for field, _ in found.values()]

@@ -19,7 +19,10 @@ from etl.profiles.identity import Codes, Links, Resolution, resolve
 
 def nodes_query(source: str, namespaces: Sequence[str]) -> str:
     """SQL for the identifiers in rows that have id columns and `_first`."""
-    parts = [f"SELECT {quote(name)} AS namespace, {id_column(name)} AS value, _first AS first FROM {source} WHERE {id_column(name)} IS NOT NULL" for name in namespaces]
+    parts = [
+        f"SELECT {quote(name)} AS namespace, {id_column(name)} AS value, _first AS first FROM {source} WHERE {id_column(name)} IS NOT NULL"
+        for name in namespaces
+    ]
     return " UNION ALL ".join(parts)
 
 
@@ -72,16 +75,20 @@ def assign(connection: Connection, namespaces: Sequence[str]) -> None:
         JOIN id_codes r ON r.namespace = k.right_namespace AND r.value = k.right_value
         GROUP BY l.code, r.code""",
     )
-    found = resolve(Links(_codes(nodes, "rank"), _codes(links, "left_code"), _codes(links, "right_code"), _codes(links, "first")))
+    found = resolve(
+        Links(_codes(nodes, "rank"), _codes(links, "left_code"), _codes(links, "right_code"), _codes(links, "first"))
+    )
     _publish(connection, found, links)
 
 
 def _publish(connection: Connection, found: Resolution, links: pa.Table) -> None:
     codes = pa.array(np.arange(len(found.component), dtype=np.int64))
-    connection.register("id_labels", pa.table({"code": codes, "component_label": found.component, "profile_label": found.profile}))
+    connection.register(
+        "id_labels", pa.table({"code": codes, "component_label": found.component, "profile_label": found.profile})
+    )
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE assigned AS
-        SELECT code, namespace, value, first, rank, {profile_id('namespace', 'value')} AS id_hash,
+        SELECT code, namespace, value, first, rank, {profile_id("namespace", "value")} AS id_hash,
             first_value(id_hash) OVER (PARTITION BY component_label ORDER BY code) AS component,
             first_value(id_hash) OVER (PARTITION BY profile_label ORDER BY first, rank, value) AS profile_id
         FROM id_codes JOIN id_labels USING (code)"""

@@ -49,10 +49,24 @@ def function_named(call: Call) -> Function:
     found = functions().get(call.name)
     if found is None:
         hint = nearest(call.name, functions()) or "known functions: " + ", ".join(functions())
-        raise ExpressionError("E201", f"there is no function {call.name!r}", call.start, call.start + len(call.name), hint)
+        raise ExpressionError(
+            "E201", f"there is no function {call.name!r}", call.start, call.start + len(call.name), hint
+        )
     given = len(call.arguments)
     if given < found.least or (found.most is not None and given > found.most):
-        needed = str(found.least) if found.least == found.most else f"{found.least} to {found.most}" if found.most else f"at least {found.least}"
-        raise ExpressionError("E202", f"{call.name} takes {needed} argument{'' if needed == '1' else 's'}, not {given}", call.start, call.end, found.signature)
+        needed = (
+            str(found.least)
+            if found.least == found.most
+            else f"{found.least} to {found.most}"
+            if found.most
+            else f"at least {found.least}"
+        )
+        raise ExpressionError(
+            "E202",
+            f"{call.name} takes {needed} argument{'' if needed == '1' else 's'}, not {given}",
+            call.start,
+            call.end,
+            found.signature,
+        )
     found.check(call)
     return found

@@ -14,7 +14,13 @@ from etl.mapping.tree import Call, Literal
 def _check(call: Call) -> None:
     for argument in call.arguments:
         if not isinstance(argument, Literal) or not isinstance(argument.value, str):
-            raise ExpressionError("E203", "match takes prefixes as literal text", argument.start, argument.end, 'for example match("event_properties.")')
+            raise ExpressionError(
+                "E203",
+                "match takes prefixes as literal text",
+                argument.start,
+                argument.end,
+                'for example match("event_properties.")',
+            )
 
 
 def _compile(compiler: Compiler, call: Call) -> Sql:

@@ -18,9 +18,21 @@ def _check(call: Call) -> None:
         return
     layout = call.arguments[0]
     if not isinstance(layout, Literal) or not isinstance(layout.value, str):
-        raise ExpressionError("E203", "the layout must be literal text", layout.start, layout.end, 'for example todate("2006-01-02 15:04:05", x)')
+        raise ExpressionError(
+            "E203",
+            "the layout must be literal text",
+            layout.start,
+            layout.end,
+            'for example todate("2006-01-02 15:04:05", x)',
+        )
     if read_layout(layout.value) is None:
-        raise ExpressionError("E204", "this layout holds no date or time", layout.start, layout.end, 'write the date Mon Jan 2 15:04:05 2006 in your form, for example "2006-01-02"')
+        raise ExpressionError(
+            "E204",
+            "this layout holds no date or time",
+            layout.start,
+            layout.end,
+            'write the date Mon Jan 2 15:04:05 2006 in your form, for example "2006-01-02"',
+        )
 
 
 def _compile(compiler: Compiler, call: Call) -> Sql:
@@ -32,7 +44,11 @@ def _compile(compiler: Compiler, call: Call) -> Sql:
     assert layout is not None  # the check came first
     formats = ", ".join(quote(form) for form in layout.formats)
     # strptime reads six digits at most; what a longer fraction adds is below a microsecond.
-    cut = f"regexp_replace(replace({text}, ',', '.'), '(\\.[0-9]{{6}})[0-9]+', '\\1')" if len(layout.formats) > 1 else text
+    cut = (
+        f"regexp_replace(replace({text}, ',', '.'), '(\\.[0-9]{{6}})[0-9]+', '\\1')"
+        if len(layout.formats) > 1
+        else text
+    )
     plain = f"CAST(try_strptime({cut}, [{formats}]) AS TIMESTAMPTZ)"
     return Sql(f"(CASE WHEN regexp_matches({text}, {quote(layout.pattern)}) THEN {plain} END)", Form.TIME)
 

@@ -1,0 +1,86 @@
+"""A jobs file at work: its lake, its clients, its clock. Everything else in this folder takes one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from etl.clients.amplitude import AmplitudeClient, PollPolicy
+from etl.connections import Keys, client_of, keys_of
+from etl.errors import ConfigurationError
+from etl.faults import nearest
+from etl.jobs import CohortsJob, EventsJob, Job, Jobs, load_jobs
+from etl.lake.layout import Lake
+from etl.mapping import Mapping, load_mapping
+from etl.settings import Clock, packaged_mappings
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a long step stands, for whoever shows it."""
+
+    on_text: Callable[[str], None] = lambda text: None
+    on_steps: Callable[[int, int], None] = lambda done, total: None
+    on_bytes: Callable[[int], None] = lambda count: None
+
+
+@dataclass(frozen=True)
+class Project:
+    """A checked jobs file and what its jobs need. `find_keys` is where Airflow puts its connections in."""
+
+    path: Path
+    jobs: Jobs
+    clock: Clock = Clock()
+    poll: PollPolicy = field(default_factory=PollPolicy)
+    find_keys: Callable[[str, Jobs], Keys] = lambda name, jobs: keys_of(name, jobs.authorizations[name])
+
+    @property
+    def lake(self) -> Lake:
+        return Lake(self.jobs.lake)
+
+    def job(self, name: str) -> Job:
+        """A job by name. Raises ConfigurationError, with the nearest name."""
+        if name not in self.jobs.jobs:
+            known = ", ".join(self.jobs.jobs) or "none"
+            raise ConfigurationError(
+                f"there is no job {name!r}",
+                where={"file": self.path.name},
+                next_step=nearest(name, self.jobs.jobs) or f"known jobs: {known}",
+            )
+        return self.jobs.jobs[name]
+
+    def events_job(self, name: str) -> EventsJob:
+        job = self.job(name)
+        if not isinstance(job, EventsJob):
+            raise ConfigurationError(f"{name!r} is not a job that imports events", where={"type": job.stream})
+        return job
+
+    def cohorts_job(self, name: str) -> CohortsJob:
+        job = self.job(name)
+        if not isinstance(job, CohortsJob):
+            raise ConfigurationError(f"{name!r} is not a job that imports cohorts", where={"type": job.stream})
+        return job
+
+    def mapping_folders(self) -> list[Path]:
+        """`mappings/` beside the jobs file, then the package's own."""
+        return [self.path.parent / "mappings", packaged_mappings()]
+
+    def mapping(self, job: Job) -> Mapping:
+        """The job's mapping, checked. Raises MappingError or ConfigurationError."""
+        found = load_mapping(job.mapping_name, self.mapping_folders())
+        if found.stream != job.stream:
+            raise ConfigurationError(
+                f"the mapping {found.name} is for the stream {found.stream}, not {job.stream}",
+                where={"file": found.path},
+            )
+        return found
+
+    def client(self, job: Job) -> AmplitudeClient:
+        """A client with the keys of the job's authorization."""
+        return client_of(self.find_keys(job.authorization, self.jobs), self.clock)
+
+
+def open_project(path: Path, clock: Clock | None = None) -> Project:
+    """A project from a jobs file. Raises ConfigurationError with every fault of the file."""
+    return Project(path, load_jobs(path), clock or Clock())
