@@ -62,26 +62,20 @@ def plan(
     """
     plans = []
     for cohort in cohorts:
-        computed = cohort.last_computed
-        known = requested.get((cohort.id, computed or 0))
-        if computed is None:
-            action, reason = "skip", "never computed"
-        elif loaded.get(cohort.id) == computed and not force:
-            action, reason = "skip", "not computed again since it was loaded"
-        elif known is not None:
-            action, reason = "adopt", "a request for it is under way"
-        else:
-            action, reason = (
-                "request",
-                "forced"
-                if loaded.get(cohort.id) == computed
-                else "computed anew"
-                if cohort.id in loaded
-                else "not loaded yet",
-            )
-        plans.append(
-            CohortPlan(
-                cohort.id, cohort.name, cohort.size, computed, action, reason, known if action == "adopt" else None
-            )
-        )  # type: ignore[arg-type]
+        known = requested.get((cohort.id, cohort.last_computed or 0))
+        action, reason = _decide(cohort, loaded.get(cohort.id), known, force)
+        request_id = known if action == "adopt" else None
+        plans.append(CohortPlan(cohort.id, cohort.name, cohort.size, cohort.last_computed, action, reason, request_id))
     return plans
+
+
+def _decide(cohort: Cohort, loaded: int | None, known: str | None, force: bool) -> tuple[Action, str]:
+    if cohort.last_computed is None:
+        return "skip", "never computed"
+    if loaded == cohort.last_computed and not force:
+        return "skip", "not computed again since it was loaded"
+    if known is not None:
+        return "adopt", "a request for it is under way"
+    if loaded is None:
+        return "request", "not loaded yet"
+    return "request", "forced" if loaded == cohort.last_computed else "computed anew"

@@ -1,0 +1,31 @@
+"""From committed loads to profiles to destinations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from etl.destinations.parquet import load_parquet
+from etl.destinations.sql import load_sql
+from etl.jobs import ParquetDestination, resolve_variables
+from etl.pipeline.project import Project
+from etl.profiles.build import build_profiles
+from etl.reports import BuildReport, LoadReport
+
+
+def build(project: Project, *, full: bool = False, on_step: Callable[[str], None] = lambda step: None) -> BuildReport:
+    """Brings the lake's profiles up to its loads."""
+    return build_profiles(project.lake, full=full, max_identifiers=project.jobs.max_identifiers, on_step=on_step)
+
+
+def load_destination(project: Project, name: str) -> LoadReport:
+    """Brings one destination up to the lake's profiles."""
+    destination = project.jobs.destinations[name]
+    if isinstance(destination, ParquetDestination):
+        return load_parquet(project.lake, name, destination.path)
+    url = resolve_variables(destination.url.get_secret_value(), f"destinations.{name}.url")
+    return load_sql(project.lake, name, url, destination.table)
+
+
+def destinations_of(project: Project, jobs: Iterable[str]) -> list[str]:
+    """The destinations that the jobs refresh, each once."""
+    return list(dict.fromkeys(name for job in jobs for name in project.job(job).destinations))

@@ -1,0 +1,79 @@
+"""The profiles as users see them: one row each, quarantined ones left out, bookkeeping columns left out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from etl.engines.local import arrow, rows
+from etl.engines.sql import identifier, quote
+from etl.errors import ConfigurationError
+from etl.lake.layout import Lake
+from etl.lake.tables import files_of, relation
+from etl.profiles.fields import ProfileField, merged_fields, stream_fields
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KEYS = {"profile_id": "VARCHAR", "first_seen": "TIMESTAMPTZ", "last_seen": "TIMESTAMPTZ"}
+
+
+def published_fields(lake: Lake) -> list[ProfileField]:
+    """The fields of published profiles, in their order."""
+    return merged_fields(list(stream_fields(lake).values()))
+
+
+def published_query(lake: Lake) -> str:
+    """SQL for the published profiles: `profile_id`, `first_seen`, `last_seen`, then every mapped field."""
+    fields = published_fields(lake)
+    columns = {**KEYS, **{field.name: field.kind.sql for field in fields}}
+    typed = ", ".join(f"CAST(NULL AS {type_}) AS {identifier(name)}" for name, type_ in columns.items())
+    none = f"SELECT {typed}, FALSE AS _quarantined WHERE FALSE"
+    source = relation(lake.profiles, (file.path for file in files_of(lake.profiles)))
+    everything = f"({none}) UNION ALL BY NAME (SELECT * FROM {source})" if source else none
+    names = ", ".join(identifier(name) for name in columns)
+    return f"SELECT {names} FROM ({everything}) WHERE NOT _quarantined"
+
+
+def read_profiles(lake: str | Path) -> pd.DataFrame:
+    """The published profiles of a lake folder as a pandas DataFrame: one row each, maps as lists of pairs.
+
+    Raises ConfigurationError where the folder is no lake with profiles in it.
+    """
+    found = Lake(Path(lake))
+    if not files_of(found.profiles):
+        raise ConfigurationError(
+            "there are no profiles in this lake", value=str(lake), next_step="run `profilemill run JOB` first"
+        )
+    with found.workspace() as (connection, _):
+        frame: pd.DataFrame = arrow(connection, published_query(found)).to_pandas()
+        return frame
+
+
+def find_profiles(lake: Lake, key: str, value: str) -> list[dict[str, Any]]:
+    """Published profiles by an identifier (`amplitude_user_id`, ..) or by `profile_id`, any id ever published included.
+
+    Each has the profile's columns and `identifiers`. Empty when nobody has it.
+    """
+    source = relation(lake.profiles, (file.path for file in files_of(lake.profiles)))
+    if source is None:
+        return []
+    known = sorted({name for stream in stream_fields(lake).values() for name in stream.by})
+    if key != "profile_id" and key not in known:
+        raise ConfigurationError(f"{key!r} is not an identifier", next_step=f"use {', '.join(known)} or profile_id")
+    hashed = "left(sha256(i.namespace || chr(31) || i.value), 32)"
+    which = (
+        f"{hashed} = {quote(value)}"
+        if key == "profile_id"
+        else f"i.namespace = {quote(key)} AND i.value = {quote(value)}"
+    )
+    with lake.workspace() as (connection, _):
+        ids = f"SELECT DISTINCT profile_id FROM (SELECT profile_id, unnest(_identifiers) AS i FROM {source}) WHERE {which}"
+        found = rows(
+            connection,
+            f"SELECT p.*, s._identifiers AS identifiers FROM ({published_query(lake)}) p JOIN (SELECT profile_id, _identifiers FROM {source}) s USING (profile_id) WHERE profile_id IN ({ids})",
+        )
+    maps = {field.name for field in published_fields(lake) if field.kind.is_map}
+    return [
+        {name: dict(item) if name in maps and item is not None else item for name, item in row.items()} for row in found
+    ]
