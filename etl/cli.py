@@ -262,9 +262,9 @@ def main(arguments: list[str] | None = None) -> None:
     from etl import screen
 
     try:
-        app(args=arguments, standalone_mode=False)
-    except typer.Exit as done:
-        sys.exit(done.exit_code)
+        # Without its standalone mode Typer returns the code of an Exit.
+        code = app(args=arguments, standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
     except (typer.Abort, KeyboardInterrupt):
         screen.print_error("interrupted; nothing half-done counts, run again to go on")
         sys.exit(INTERRUPTED)
