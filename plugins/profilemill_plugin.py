@@ -1,0 +1,17 @@
+"""The one file here that Airflow's plugin loader reads; it finds the package `amplitude_airflow` beside it, or installed."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from airflow.plugins_manager import AirflowPlugin
+from amplitude_airflow import pools
+from amplitude_airflow.timetable import DelayedIntervalTimetable
+
+
+class ProfilemillPlugin(AirflowPlugin):
+    """Registers the timetable of event jobs, and the listener that creates the pools."""
+
+    name = "profilemill"
+    timetables: ClassVar[list[Any]] = [DelayedIntervalTimetable]
+    listeners: ClassVar[list[Any]] = [pools]
