@@ -1,4 +1,4 @@
-"""The one file here that Airflow's plugin loader reads; it finds the package `amplitude_airflow` beside it, or installed."""
+"""The one file here that Airflow's plugin loader reads; the package `amplitude_airflow` beside it holds the rest."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@
     RequestExpired                                     TryAgain (the operator has forgotten the request)
     everything else                                    AirflowFailException: trying again unchanged fails again
 
-The text is the whole text of the error (what, where, next step) with the job added, so that a task's log says what to do.
+The text is the whole text of the error (what, where, next step) and the job, so that a task's log says what to do.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class ImportCohortOperator(BaseOperator):
         self.first_poll = first_poll
         self.deadline = deadline
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, Any]:  # noqa: RET503 (defer raises)
         """Submits or adopts, and looks once: what is ready already needs no wait."""
         from amplitude_airflow.tasks import open_for_tasks
         from etl.clients.amplitude import CohortState
@@ -78,10 +78,9 @@ class ImportCohortOperator(BaseOperator):
                 self.jobs_file, self.job, request_id, until.isoformat(), poll_settings(self.first_poll)
             ),
             method_name="finish",
-            kwargs={"request_id": request_id},
         )
 
-    def finish(self, context: Context, event: dict[str, Any], request_id: str) -> dict[str, Any]:
+    def finish(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Goes on after the wait: loads the file, or says why there is none."""
         from amplitude_airflow.tasks import open_for_tasks
 
@@ -89,7 +88,7 @@ class ImportCohortOperator(BaseOperator):
             project = open_for_tasks(self.jobs_file)
             if event["state"] != "ready":
                 self._again(project, event)
-            return self._load(context, project, request_id)
+            return self._load(context, project, event["request_id"])
 
     def _load(self, context: Context, project: Project, request_id: str) -> dict[str, Any]:
         from amplitude_airflow.tasks import counts_of, log_report

@@ -26,7 +26,7 @@ CLASS_PATH = "amplitude_airflow.triggers.CohortTrigger"
 
 
 class CohortTrigger(BaseTrigger):
-    """Fires once: `{"state": "ready"}`, `expired` (ask anew), `again` or `fail` with the text to show.
+    """Fires once: the state `ready` with the request's id, or `expired` (ask anew), `again`, `fail` with what to show.
 
     `deadline` is wall time as ISO text, because the operator that sets it runs in another process. The keys are read
     here, so that none is ever stored with the trigger.
@@ -70,7 +70,7 @@ class CohortTrigger(BaseTrigger):
         except Exception as error:
             self.log.exception("the wait broke off")
             return {"state": "again", "text": f"the wait for the cohort broke off: {error!r}", "delay": None}
-        return {"state": "ready"}
+        return {"state": "ready", "request_id": self.request_id}
 
     async def _client(self) -> AmplitudeClient:
         jobs = await asyncio.to_thread(load_jobs, Path(self.jobs_file))
