@@ -62,8 +62,8 @@ def _events(job: EventsJob) -> list[str]:
 def _cohorts(job: CohortsJob) -> list[str]:
     which = ", ".join(f"`{one}`" for one in job.cohorts) or "all that are published"
     leaving = (
-        f"Members that have left are recorded; a cohort that loses more than {job.max_exit_share:.0%} of its members "
-        "at once fails, unless **Accept exits** names it."
+        f"Members that have left are recorded; a cohort that loses more than {job.max_exit_share:.0%} of its "
+        "members at once fails, unless **Accept exits** names it."
         if job.exits
         else "Members that have left are not recorded: one of the two fields for it is blank."
     )
