@@ -8,7 +8,7 @@ is added in the scheduler's own session. A pool that is there is left as it is: 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow.listeners import hookimpl
 
@@ -38,8 +38,6 @@ def on_dag_run_running(dag_run: DagRun, msg: str) -> None:
 
 
 def _add_missing(dag_run: DagRun) -> None:
-    from airflow.models.pool import Pool
-    from sqlalchemy import select
     from sqlalchemy.orm import object_session
 
     tasks = getattr(getattr(dag_run, "dag", None), "tasks", ())
@@ -47,7 +45,21 @@ def _add_missing(dag_run: DagRun) -> None:
     session = object_session(dag_run)
     if not named or session is None:
         return
-    known = set(session.scalars(select(Pool.pool).where(Pool.pool.in_(named))))
-    for name in sorted(named - known):
-        session.add(Pool(pool=name, slots=SLOTS, description=DESCRIPTION, include_deferred=True))
-        log.info("created the pool %s", name)
+    # At once and without an error for one that is there: a statement that failed would spoil the scheduler's
+    # transaction, and so would a pending object that another run of the same transaction adds too.
+    statement = _insert_missing(session.get_bind().dialect.name)
+    for name in sorted(named):
+        row = {"pool": name, "slots": SLOTS, "description": DESCRIPTION, "include_deferred": True}
+        session.execute(statement, [row])
+
+
+def _insert_missing(dialect: str) -> Any:
+    from airflow.models.pool import Pool
+    from sqlalchemy.dialects import mysql, postgresql, sqlite
+
+    table = Pool.__table__
+    if dialect == "mysql":
+        return mysql.insert(table).prefix_with("IGNORE")
+    if dialect == "postgresql":
+        return postgresql.insert(table).on_conflict_do_nothing(index_elements=["pool"])
+    return sqlite.insert(table).on_conflict_do_nothing(index_elements=["pool"])
