@@ -98,7 +98,7 @@ class _Step:
         if self._console.is_terminal:
             self._status.update(text)
         else:
-            self._console.print(f"  {text}", highlight=False, markup=False)
+            self._console.print(f"  {text}", highlight=False, markup=False, soft_wrap=True)
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         self._status.stop()

@@ -38,10 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         root = given.root.resolve()
         return run_demo(root, console) if given.command == "demo" else _up(root, given.port, console)
     except ProfilemillError as error:
-        console.print(str(error), style="red", markup=False, highlight=False)
+        console.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         return 2
     except (ServiceFailed, DemoFailed) as error:
-        console.print(str(error), style="red", markup=False, highlight=False)
+        console.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         return 1
     except Interrupted:
         console.print("stopped")
@@ -63,10 +63,10 @@ def _up(root: Path, port: int, console: Console) -> int:
         airflow.start(services, environment, status.update)
         status.stop()
         console.print(f"Airflow is up: {airflow.url}", highlight=False)
-        console.print(f"  jobs: {jobs_file}", highlight=False)
+        console.print(f"  jobs: {jobs_file}", highlight=False, soft_wrap=True)
         if not own:
             console.print(f"  sandbox: {environment['PROFILEMILL_SANDBOX_URL']}", highlight=False)
-        console.print(f"  logs of the services: {services.logs}\nCtrl-C stops it.", highlight=False)
+        console.print(f"  logs of the services: {services.logs}\nCtrl-C stops it.", highlight=False, soft_wrap=True)
         while True:
             services.check()
             time.sleep(1)
