@@ -66,9 +66,7 @@ class _Job(_Strict):
     label: str = ""
     description: str = ""
     authorization: str
-    destinations: list[str] = Field(
-        default_factory=list, description="Which destinations are refreshed after this job."
-    )
+    destinations: list[str] = Field(default_factory=list, description="Which destinations are refreshed after this job.")
     keep_updated: bool = Field(True, description="Run by schedule; false: by hand only.")
     mapping: str | None = Field(None, description="Another mapping than the stream's own.")
 
@@ -100,9 +98,7 @@ class CohortsJob(_Job):
     time_of_day: str = "00:00"
     timezone: str = "UTC"
     props: bool | list[str] = Field(True, description="Download user properties: all, none, or the named ones.")
-    max_exit_share: float = Field(
-        0.5, gt=0, le=1, description="More exits than this fail the cohort (from 20 members)."
-    )
+    max_exit_share: float = Field(0.5, gt=0, le=1, description="More exits than this fail the cohort (from 20 members).")
 
     @property
     def mapping_name(self) -> str:
@@ -117,9 +113,7 @@ class CohortsJob(_Job):
     @classmethod
     def _minutes(cls, value: Any) -> Any:
         # YAML 1.1 reads an unquoted 16:45 as the number 1005.
-        return (
-            f"{value // 60:02d}:{value % 60:02d}" if isinstance(value, int) and not isinstance(value, bool) else value
-        )
+        return f"{value // 60:02d}:{value % 60:02d}" if isinstance(value, int) and not isinstance(value, bool) else value
 
     @field_validator("time_of_day")
     @classmethod
@@ -192,9 +186,7 @@ def load_jobs(path: Path) -> Jobs:
         raise ConfigurationError(f"cannot read the jobs file: {error}", where={"file": path}) from error
     marks = _Marks(path, text, root)
     if not isinstance(content, dict):
-        raise _refused(
-            path, [marks.fault("J002", (), "the file must hold lake, authorizations, destinations and jobs")]
-        )
+        raise _refused(path, [marks.fault("J002", (), "the file must hold lake, authorizations, destinations and jobs")])
     try:
         jobs = Jobs.model_validate(_paths(content, path.parent))
     except ValidationError as error:
@@ -275,18 +267,12 @@ def _contradictions(jobs: Jobs) -> list[_Faulty]:
                 )
             )
         if job.authorization not in jobs.authorizations:
-            hint = (
-                nearest(job.authorization, jobs.authorizations) or f"known: {', '.join(jobs.authorizations) or 'none'}"
-            )
-            found.append(
-                _Faulty(("jobs", name, "authorization"), f"there is no authorization {job.authorization!r}", hint)
-            )
+            hint = nearest(job.authorization, jobs.authorizations) or f"known: {', '.join(jobs.authorizations) or 'none'}"
+            found.append(_Faulty(("jobs", name, "authorization"), f"there is no authorization {job.authorization!r}", hint))
         for place, destination in enumerate(job.destinations):
             if destination not in jobs.destinations:
                 hint = nearest(destination, jobs.destinations) or f"known: {', '.join(jobs.destinations) or 'none'}"
-                found.append(
-                    _Faulty(("jobs", name, "destinations", place), f"there is no destination {destination!r}", hint)
-                )
+                found.append(_Faulty(("jobs", name, "destinations", place), f"there is no destination {destination!r}", hint))
         if isinstance(job, EventsJob):
             other = importing.setdefault(job.authorization, name)
             if other != name:
@@ -303,9 +289,7 @@ def _contradictions(jobs: Jobs) -> list[_Faulty]:
 def _refused(path: Path, faults: list[Fault]) -> ConfigurationError:
     count = "a fault" if len(faults) == 1 else f"{len(faults)} faults"
     text = "\n".join(fault.render() for fault in sorted(faults, key=lambda fault: (fault.line, fault.column)))
-    return ConfigurationError(
-        f"{path.name} has {count}\n{text}", next_step=f"correct {path} and run `profilemill check`"
-    )
+    return ConfigurationError(f"{path.name} has {count}\n{text}", next_step=f"correct {path} and run `profilemill check`")
 
 
 class _Marks:
@@ -328,9 +312,7 @@ class _Marks:
             message, location = f"{location[-1]!r} is missing", location[:-1]
         return self.fault("J003", location, message, hint, last_is_key=error["type"] == "extra_forbidden")
 
-    def fault(
-        self, code: str, path: tuple[Any, ...], message: str, hint: str | None = None, *, last_is_key: bool = False
-    ) -> Fault:
+    def fault(self, code: str, path: tuple[Any, ...], message: str, hint: str | None = None, *, last_is_key: bool = False) -> Fault:
         mark, width = self._find(path, last_is_key)
         named = ".".join(str(part) for part in path)
         return Fault(
@@ -351,27 +333,23 @@ class _Marks:
                 pair = next(((key, value) for key, value in node.value if str(key.value) == str(part)), None)
                 if pair is None:
                     break
-                shown = (
-                    pair[0]
-                    if (last_is_key and depth == len(path) - 1) or not isinstance(pair[1], yaml.ScalarNode)
-                    else pair[1]
-                )
+                shown = pair[0] if (last_is_key and depth == len(path) - 1) or not isinstance(pair[1], yaml.ScalarNode) else pair[1]
                 node = pair[1]
             elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
                 node = shown = node.value[part]
             else:
                 break
             place = (shown.start_mark.line, shown.start_mark.column)
-            width = (
-                max(1, shown.end_mark.column - shown.start_mark.column)
-                if shown.end_mark.line == shown.start_mark.line
-                else 1
-            )
+            width = max(1, shown.end_mark.column - shown.start_mark.column) if shown.end_mark.line == shown.start_mark.line else 1
         return place, width
 
     def _known(self, location: tuple[Any, ...]) -> str | None:
         models: dict[str, type[BaseModel]] = {
-            "authorizations": Authorization, "amplitude_events": EventsJob, "amplitude_cohorts": CohortsJob, "parquet": ParquetDestination, "sql": SqlDestination,
-        }  # fmt: skip
+            "authorizations": Authorization,
+            "amplitude_events": EventsJob,
+            "amplitude_cohorts": CohortsJob,
+            "parquet": ParquetDestination,
+            "sql": SqlDestination,
+        }
         model = next((models[str(part)] for part in reversed(location[:-1]) if str(part) in models), Jobs)
         return nearest(str(location[-1]), model.model_fields) or f"known keys: {', '.join(model.model_fields)}"

@@ -23,9 +23,7 @@ class Window:
 
     def __post_init__(self) -> None:
         if self.start >= self.end:
-            raise ConfigurationError(
-                "the window holds no hour", value=str(self), next_step="--to is exclusive: give an hour after --from"
-            )
+            raise ConfigurationError("the window holds no hour", value=str(self), next_step="--to is exclusive: give an hour after --from")
 
     @property
     def hours(self) -> list[datetime]:

@@ -112,9 +112,7 @@ class AmplitudeClient:
         if region not in HOSTS:
             raise ConfigurationError("Unknown region", value=str(region), next_step="write one of: " + ", ".join(HOSTS))
         if not api_key.strip() or not secret_key.reveal():
-            raise ConfigurationError(
-                "The API key or the secret key is empty", next_step="set both, from one Amplitude project"
-            )
+            raise ConfigurationError("The API key or the secret key is empty", next_step="set both, from one Amplitude project")
         self._clock = clock or Clock()
         self._retry = retry or RetryPolicy()
         wrong = Meaning(
@@ -164,9 +162,7 @@ class AmplitudeClient:
 
         return retry(attempt, policy=self._retry, clock=self._clock)
 
-    def request_cohort(
-        self, cohort_id: str, *, props: bool, property_keys: Sequence[str] = (), last_computed: int | None = None
-    ) -> str:
+    def request_cohort(self, cohort_id: str, *, props: bool, property_keys: Sequence[str] = (), last_computed: int | None = None) -> str:
         """Asks for a cohort's members and returns the request id; **each call may cost one of 500 requests a month**.
 
         `props` asks for all user properties, or those of `property_keys`. Keep the id: another process can go on with
@@ -185,9 +181,7 @@ class AmplitudeClient:
         path = f"/api/5/cohorts/request/{segment(cohort_id, 'cohort')}"
 
         def attempt() -> dict[str, object]:
-            with self._http.get(
-                path, params=params, accepted=(200, 202), meanings={400: unknown, 404: unknown}
-            ) as answer:
+            with self._http.get(path, params=params, accepted=(200, 202), meanings={400: unknown, 404: unknown}) as answer:
                 try:
                     return answer.json()
                 except TransientError as error:
@@ -227,9 +221,7 @@ class AmplitudeClient:
             total=min(self._retry.total, STATUS_TOTAL),
         )
         try:
-            return retry(
-                attempt, policy=policy, clock=self._clock, allowed=lambda error: not isinstance(error, Throttled)
-            )
+            return retry(attempt, policy=policy, clock=self._clock, allowed=lambda error: not isinstance(error, Throttled))
         except Throttled as error:
             return CohortStatus(CohortState.RUNNING, "polled too fast", error.delay)
 
@@ -285,9 +277,7 @@ class AmplitudeClient:
             self._clock.sleep(min(max(pause, asked or 0.0), left))
             pause = min(pause * poll.growth, poll.longest)
 
-    def download_cohort(
-        self, request_id: str, target: Path, *, on_bytes: Callable[[int], None] | None = None
-    ) -> DownloadedFile:
+    def download_cohort(self, request_id: str, target: Path, *, on_bytes: Callable[[int], None] | None = None) -> DownloadedFile:
         """Puts the members' CSV at `target`, unpacked; `target` is untouched unless all of it arrived.
 
         An inline answer and a redirect to a presigned URL are both fine; the URL is used at once, without credentials,

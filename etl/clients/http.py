@@ -92,9 +92,7 @@ class Answer:
             return gunzipped(received, self.request)
         if encoding in ("identity", ""):
             return received
-        raise DamagedDownload(
-            "The answer has a content encoding that was not asked for", where={"request": self.request}, value=encoding
-        )
+        raise DamagedDownload("The answer has a content encoding that was not asked for", where={"request": self.request}, value=encoding)
 
     def json(self) -> dict[str, Any]:
         """The body as a JSON object; anything else is a DamagedDownload."""
@@ -106,9 +104,7 @@ class Answer:
             found = None
         if not isinstance(found, dict):
             start = clean(" ".join(body[:_BODY_READ].decode("utf-8", "replace").split()))
-            raise DamagedDownload(
-                "The answer is not a JSON object", where={"request": self.request}, value=start[:_LONGEST_BODY]
-            )
+            raise DamagedDownload("The answer is not a JSON object", where={"request": self.request}, value=start[:_LONGEST_BODY])
         return found
 
     def start_of_body(self) -> str:
@@ -269,9 +265,7 @@ class HttpClient:
         except (requests.ConnectionError, requests.Timeout) as error:
             failure = _unanswered(error, request)
         except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
-            failure = ConfigurationError(
-                "A request could not be made", where={"request": request}, value=type(error).__name__
-            )
+            failure = ConfigurationError("A request could not be made", where={"request": request}, value=type(error).__name__)
         # Raised out here, so that no chained exception quotes the URL.
         if response is None:
             raise failure or ServerError("No answer", where={"request": request})

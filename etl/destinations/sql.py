@@ -108,9 +108,7 @@ class _Load:
     def _changes_since(self, since: int) -> str | None:
         """SQL for the ids changed since a build; None where a build's changes are not known any more."""
         files = [file for file in files_of(self.lake.changes) if since < int(file.partition["build"]) <= self.build]
-        if since > self.build or {int(file.partition["build"]) for file in files} != set(
-            range(since + 1, self.build + 1)
-        ):
+        if since > self.build or {int(file.partition["build"]) for file in files} != set(range(since + 1, self.build + 1)):
             return None
         source = relation(self.lake.changes, (file.path for file in files))
         return f"SELECT DISTINCT profile_id FROM {source}" if source else "SELECT '' AS profile_id WHERE FALSE"
@@ -125,9 +123,7 @@ class _Load:
             ids = [row["profile_id"] for row in rows(connection, changed)]
             for start in range(0, len(ids), _BATCH):
                 batch = ids[start : start + _BATCH]
-                deleted += database.execute(
-                    sa.delete(self.profiles).where(self.profiles.c.profile_id.in_(batch))
-                ).rowcount
+                deleted += database.execute(sa.delete(self.profiles).where(self.profiles.c.profile_id.in_(batch))).rowcount
                 database.execute(sa.delete(self.identifiers).where(self.identifiers.c.profile_id.in_(batch)))
             published = f"SELECT * FROM ({published}) SEMI JOIN ({changed}) USING (profile_id)"
         written = 0
@@ -136,11 +132,10 @@ class _Load:
             written += len(batch)
         source = relation(self.lake.profiles, (file.path for file in files_of(self.lake.profiles)))
         if source is not None:
-            ids_query = f"SELECT profile_id, i.namespace AS namespace, i.value AS value, i.first_seen AS first_seen FROM (SELECT profile_id, unnest(_identifiers) AS i FROM {source} SEMI JOIN ({published}) USING (profile_id))"
+            unnested = f"SELECT profile_id, unnest(_identifiers) AS i FROM {source} SEMI JOIN ({published}) USING (profile_id)"
+            ids_query = f"SELECT profile_id, i.namespace AS namespace, i.value AS value, i.first_seen AS first_seen FROM ({unnested})"
             for batch in _batches(connection, ids_query):
-                database.execute(
-                    sa.insert(self.identifiers), [row | {"first_seen": _naive(row["first_seen"])} for row in batch]
-                )
+                database.execute(sa.insert(self.identifiers), [row | {"first_seen": _naive(row["first_seen"])} for row in batch])
         return written, max(0, deleted - written)
 
     def _row(self, row: dict[str, Any]) -> dict[str, Any]:
@@ -153,9 +148,7 @@ class _Load:
 
     def _add_columns(self) -> bool:
         """Adds the columns of new fields. Raises ConfigurationError for a column whose type does not fit the kind."""
-        existing = {
-            column["name"]: column["type"] for column in sa.inspect(self.engine).get_columns(self.profiles.name)
-        }
+        existing = {column["name"]: column["type"] for column in sa.inspect(self.engine).get_columns(self.profiles.name)}
         missing = [column for column in self.profiles.columns if column.name not in existing]
         for column in self.profiles.columns:
             known = existing.get(column.name)
@@ -164,15 +157,14 @@ class _Load:
                     f"the column {column.name} of the database has another type than the field",
                     where={"destination": self.name, "table": self.profiles.name},
                     value=f"{known} there, {column.type} now",
-                    next_step=f"drop the tables {self.profiles.name}, {self.identifiers.name} and {self.state.name}, and run again: they are filled anew",
+                    next_step=f"drop the tables {self.profiles.name}, {self.identifiers.name} and {self.state.name}, "
+                    "and run again: they are filled anew",
                 )
         with self.engine.begin() as database:
             for column in missing:
                 definition = CreateColumn(column).compile(dialect=self.engine.dialect)
                 database.execute(
-                    sa.text(
-                        f"ALTER TABLE {self.engine.dialect.identifier_preparer.format_table(self.profiles)} ADD COLUMN {definition}"
-                    )
+                    sa.text(f"ALTER TABLE {self.engine.dialect.identifier_preparer.format_table(self.profiles)} ADD COLUMN {definition}")
                 )
         return bool(missing)
 
@@ -180,8 +172,7 @@ class _Load:
 def _profiles_table(metadata: sa.MetaData, name: str, fields: list[ProfileField]) -> sa.Table[Any]:
     seen: list[sa.Column[Any]] = [sa.Column(column, sa.DateTime(timezone=True)) for column in ("first_seen", "last_seen")]
     columns: list[sa.Column[Any]] = [
-        sa.Column(field.name, sa.JSON(none_as_null=True) if field.kind.is_map else _TYPES[field.kind.name])
-        for field in fields
+        sa.Column(field.name, sa.JSON(none_as_null=True) if field.kind.is_map else _TYPES[field.kind.name]) for field in fields
     ]
     return sa.Table(name, metadata, sa.Column("profile_id", sa.String(32), primary_key=True), *seen, *columns)
 

@@ -12,9 +12,7 @@ from etl.lake.tables import DataFile, Table, commit, files_of, relation
 
 def file_name(load: str, attempt: str) -> str:
     """The file name of an attempt's rows, without `.parquet`."""
-    plain = "".join(
-        character if (character.isalnum() and character.isascii()) or character in "-_" else "." for character in load
-    )
+    plain = "".join(character if (character.isalnum() and character.isascii()) or character in "-_" else "." for character in load)
     return f"{plain[-100:]}.{attempt}"
 
 

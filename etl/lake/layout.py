@@ -10,6 +10,7 @@ from pathlib import Path
 
 from etl.engines.local import Connection, workspace
 from etl.errors import ConfigurationError
+from etl.lake.swap import swap_in
 from etl.lake.tables import Table
 
 _BY_DATE = {"date": "DATE"}
@@ -67,12 +68,16 @@ class Lake:
             yield pair
 
     def ensure_writable(self) -> None:
-        """Creates the folder. Raises ConfigurationError where that or writing into it is not allowed."""
+        """Creates the folder, and finishes a rebuild that was killed while it moved its tables in.
+
+        Raises ConfigurationError where the folder may not be made or written.
+        """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             probe = self.root / f".probe-{os.getpid()}"
             probe.touch()
             probe.unlink()
+            swap_in(self.root)
         except OSError as error:
             raise ConfigurationError(
                 "the lake folder cannot be written",

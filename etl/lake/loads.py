@@ -6,6 +6,7 @@ one in force, and the state at any earlier moment is the newest rows up to its s
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import date, datetime
@@ -108,18 +109,26 @@ def commit_loads(lake: Lake, new: Sequence[Load], still_wanted: Callable[[Load, 
     raise LakeConflict("other writers changed the table `loads` again and again", next_step="run again")
 
 
-def _append(lake: Lake, numbered: Sequence[Load], version: int) -> None:
+def compact_loads(lake: Lake) -> None:
+    """Rewrites the table's files as one per stream; every row stays. Does nothing when another writer is at work."""
+    files = files_of(lake.loads)
+    if len(files) <= len({file.partition["stream"] for file in files}):
+        return
+    version = version_of(lake.loads)
+    with contextlib.suppress(CommitConflict):
+        _append(lake, all_loads(lake), version, remove=[file.path for file in files])
+
+
+def _append(lake: Lake, numbered: Sequence[Load], version: int, remove: Sequence[str] = ()) -> None:
     connection = connect()
     written = []
     try:
         for stream in sorted({load.stream for load in numbered}):
             batch = pa.Table.from_pylist([asdict(load) for load in numbered if load.stream == stream], schema=_SCHEMA)
             connection.register("batch", batch)
-            file = write_file(
-                connection, "SELECT * EXCLUDE (stream) FROM batch", lake.loads, {"stream": stream}, new_token()
-            )
+            file = write_file(connection, "SELECT * EXCLUDE (stream) FROM batch", lake.loads, {"stream": stream}, new_token())
             written += [file] if file else []
-        commit(lake.loads, _SCHEMA, add=written, expected_version=version)
+        commit(lake.loads, _SCHEMA, add=written, remove=remove, expected_version=version)
     except BaseException:
         discard(lake.loads, written)
         raise

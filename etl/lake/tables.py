@@ -94,9 +94,7 @@ def files_of(table: Table) -> list[DataFile]:
     ]
 
 
-def write_file(
-    connection: Connection, query: str, table: Table, partition: Mapping[str, str], name: str
-) -> NewFile | None:
+def write_file(connection: Connection, query: str, table: Table, partition: Mapping[str, str], name: str) -> NewFile | None:
     """Writes the rows of `query` (without the partition columns) beside the committed files; None when there are none."""
     folder = "/".join(f"{key}={value}" for key, value in partition.items())
     relative = f"{folder}/{name}.parquet" if folder else f"{name}.parquet"
@@ -135,9 +133,7 @@ def commit(
     """
     opened = table.open()
     if opened is None:
-        opened = DeltaTable.create(
-            str(table.path), Schema.from_arrow(schema), mode="ignore", partition_by=list(table.partition_by)
-        )
+        opened = DeltaTable.create(str(table.path), Schema.from_arrow(schema), mode="ignore", partition_by=list(table.partition_by))
         if expected_version == -1:
             expected_version = 0
     if expected_version is not None and opened.version() != expected_version:
@@ -157,11 +153,7 @@ def commit(
         )
         for file in add
     ]
-    actions += [
-        RemoveAction(file.path, True, now, file.size, dict(file.partition))
-        for path, file in committed.items()
-        if path in removed
-    ]
+    actions += [RemoveAction(file.path, True, now, file.size, dict(file.partition)) for path, file in committed.items() if path in removed]
     properties = CommitProperties(
         custom_metadata=dict(metadata or {}),
         max_commit_retries=0 if expected_version is not None else 15,

@@ -30,9 +30,7 @@ class Member:
     part: int
 
 
-def land_archive(
-    landing: Path, archive: Path, scope: str, window: Window
-) -> tuple[list[Landed], dict[datetime, DamagedDownload]]:
+def land_archive(landing: Path, archive: Path, scope: str, window: Window) -> tuple[list[Landed], dict[datetime, DamagedDownload]]:
     """Attempts for every hour of `window` that has members, on disk and complete, and the hours with damaged members.
 
     Raises DataError for a member whose name tells no hour or an hour outside the window: nothing may be lost unseen.
@@ -93,9 +91,7 @@ def _read_name(name: str, window: Window) -> Member:
             value=name,
             next_step="report this name; the hours stay open",
         )
-    hour = datetime.strptime(found.group(1) + "+0000", "%Y-%m-%d%z").astimezone(UTC) + timedelta(
-        hours=int(found.group(2))
-    )
+    hour = datetime.strptime(found.group(1) + "+0000", "%Y-%m-%d%z").astimezone(UTC) + timedelta(hours=int(found.group(2)))
     if not window.start <= hour <= window.last_hour:
         raise DataError(
             "the export holds a member of another hour than asked for",

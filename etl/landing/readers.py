@@ -12,9 +12,7 @@ import pyarrow as pa
 
 from etl.errors import DamagedDownload
 
-SCHEMA = pa.schema(
-    [("load_ix", pa.int32()), ("member_ix", pa.int32()), ("line", pa.int64()), ("text", pa.large_string())]
-)
+SCHEMA = pa.schema([("load_ix", pa.int32()), ("member_ix", pa.int32()), ("line", pa.int64()), ("text", pa.large_string())])
 
 _BOM = b"\xef\xbb\xbf"
 _BLANKS = b" \t\r\n"

@@ -86,9 +86,7 @@ def rows_of(data: bytes) -> Iterator[dict[str, str]]:
                     cells.setdefault(name, cell.lstrip("\t"))
             yield cells
     except csv.Error as error:
-        raise SnapshotRefused(
-            "the cohort file is cut short or damaged", where={"line": reader.line_num}, value=str(error)
-        ) from error
+        raise SnapshotRefused("the cohort file is cut short or damaged", where={"line": reader.line_num}, value=str(error)) from error
 
 
 def snapshot_texts(data: bytes, extra: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
@@ -168,9 +166,7 @@ def check_exits(snapshot: Snapshot, members: frozenset[str], before: Before, mos
         )
 
 
-def land_snapshot(
-    landing: Path, snapshot: Snapshot, file: Path, before: Before | None, details: Mapping[str, Any]
-) -> Landed:
+def land_snapshot(landing: Path, snapshot: Snapshot, file: Path, before: Before | None, details: Mapping[str, Any]) -> Landed:
     """The attempt of a snapshot: `file` (moved there) and the exits since `before` (None: no exits are written)."""
     attempt = secrets.token_hex(8)
     with arriving(landing, attempt) as folder:
@@ -206,6 +202,4 @@ def copy_members(landed: Landed, folder: Path) -> Path:
 def snapshot_of(landed: Landed) -> Snapshot:
     """The snapshot that an attempt holds."""
     details = landed.details
-    return Snapshot(
-        details["cohort_id"], details["cohort_name"], details["last_computed"], details["size"], landed.load.scope
-    )
+    return Snapshot(details["cohort_id"], details["cohort_name"], details["last_computed"], details["size"], landed.load.scope)

@@ -25,11 +25,7 @@ def check_field(node: Node, kind: Kind, merge: str) -> None:
     gives_map = isinstance(node, Call) and functions()[node.name].is_map
     if gives_map != kind.is_map:
         what = "a map" if gives_map else "a single value"
-        hint = (
-            "map kinds: map[string]string, map[string]bool, .."
-            if gives_map
-            else "map(key, value), match(..) and valuect(x) give maps"
-        )
+        hint = "map kinds: map[string]string, map[string]bool, .." if gives_map else "map(key, value), match(..) and valuect(x) give maps"
         raise ExpressionError("E301", f"this gives {what}, but the kind is {kind.name}", node.start, node.end, hint)
     known = MAP_MERGES if kind.is_map else SCALAR_MERGES
     if merge not in known:

@@ -28,9 +28,7 @@ def find_mapping(name: str, folders: Sequence[Path]) -> Path:
         path = folder / f"{name}.yaml"
         if path.is_file():
             return path
-    known = sorted(
-        {path.stem for folder in folders for path in folder.glob("*.yaml") if not path.stem.endswith(".test")}
-    )
+    known = sorted({path.stem for folder in folders for path in folder.glob("*.yaml") if not path.stem.endswith(".test")})
     raise ConfigurationError(
         f"there is no mapping {name!r}",
         where={"looked in": ", ".join(str(folder) for folder in folders)},
@@ -45,9 +43,7 @@ def load_mapping(name: str, folders: Sequence[Path]) -> Mapping:
 
 def _load(path: Path, folders: Sequence[Path], above: tuple[Path, ...]) -> Mapping:
     if path in above:
-        raise MappingError(
-            "mappings extend each other in a circle", where={"files": " -> ".join(p.name for p in (*above, path))}
-        )
+        raise MappingError("mappings extend each other in a circle", where={"files": " -> ".join(p.name for p in (*above, path))})
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -100,9 +96,7 @@ class _Reader:
             self._fault("E404", "'stream' is missing: the name of the records that this mapping reads", None)
         if not fields and not self._faults:
             self._fault("E404", "'fields' is missing: there is nothing to map", None)
-        by = tuple(text for node in self._items(top.get("by")) if (text := self._scalar(node))) or (
-            base.by if base else ()
-        )
+        by = tuple(text for node in self._items(top.get("by")) if (text := self._scalar(node))) or (base.by if base else ())
         for node in self._items(top.get("by")):
             name = self._scalar(node)
             if name and name not in fields and not self._faults:
@@ -140,9 +134,7 @@ class _Reader:
                 self._fault("E404", f"{needed!r} is missing", row.start_mark)
         name, kind_name = self._scalar(members.get("field")), self._scalar(members.get("kind"))
         if name is not None and (
-            not name
-            or name.startswith("_")
-            or name in ("profile_id", "first_seen", "last_seen", "load", "date", "bucket")
+            not name or name.startswith("_") or name in ("profile_id", "first_seen", "last_seen", "load", "date", "bucket")
         ):
             self._fault(
                 "E409",
@@ -209,9 +201,7 @@ class _Reader:
 
     def _members(self, node: yaml.Node | None, known: Iterable[str], what: str) -> dict[str, yaml.Node]:
         if not isinstance(node, yaml.MappingNode):
-            self._fault(
-                "E405", f"{what} is expected here, with keys {', '.join(known)}", node.start_mark if node else None
-            )
+            self._fault("E405", f"{what} is expected here, with keys {', '.join(known)}", node.start_mark if node else None)
             return {}
         found: dict[str, yaml.Node] = {}
         for key, value in node.value:

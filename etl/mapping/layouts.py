@@ -63,7 +63,7 @@ def read_layout(layout: str) -> Layout | None:
             digits = len(fraction.group(2))
             strict = digits if fraction.group(2)[0] == "0" else 0
             pattern += rf"(?:[.,]\d{{1,{digits if strict else 9}}})?"
-            with_fraction = plain + ".%f" if not with_fraction else with_fraction
+            with_fraction = with_fraction or plain + ".%f"
             position = fraction.end()
             continue
         for text, regex, form in _ELEMENTS:

@@ -19,6 +19,4 @@ class ExpressionError(ValueError):
 
     def render(self, text: str) -> str:
         """The message with the expression and a caret below the fault."""
-        return Fault(
-            self.code, self.message, "expression", 1, self.start + 1, text, self.end - self.start, self.hint
-        ).render()
+        return Fault(self.code, self.message, "expression", 1, self.start + 1, text, self.end - self.start, self.hint).render()

@@ -37,15 +37,11 @@ class _Parser:
 
     def expect_end(self) -> None:
         if self._next.kind != "end":
-            raise ExpressionError(
-                "E105", f"unexpected {self._next.value!r} after the expression", self._next.start, self._next.end
-            )
+            raise ExpressionError("E105", f"unexpected {self._next.value!r} after the expression", self._next.start, self._next.end)
 
     def expression(self, depth: int) -> Node:
         if depth > _DEEPEST:
-            raise ExpressionError(
-                "E106", f"more than {_DEEPEST} calls inside each other", self._next.start, self._next.end
-            )
+            raise ExpressionError("E106", f"more than {_DEEPEST} calls inside each other", self._next.start, self._next.end)
         token = self._next
         if token.kind == "string":
             self._take()

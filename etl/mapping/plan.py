@@ -1,6 +1,6 @@
-"""A mapping to one SQL statement over the table `records`, plus the counts that reports need.
+"""A mapping to one SQL statement over a table of records, plus the counts that reports need.
 
-`records` has one row per line that is not blank: `load_ix`, `member_ix`, `line` (from 1), `text`. `loads` has one row
+The records have one row per line that is not blank: `load_ix`, `member_ix`, `line` (from 1), `text`. `loads` has one row
 per load: `load_ix`, `fallback_time`. The statement gives one row per JSON object: `load_ix`, `member_ix`, `line`,
 `_time`, `_key`, `_early` (its clock is more than a day ahead), one column per field, and `_misfit_<field>`.
 """
@@ -23,12 +23,23 @@ _UPLOAD_TIME = parse("server_upload_time")
 
 @dataclass(frozen=True)
 class Plan:
-    """`query`: the statement. `misfits`: fields whose values can fail to fit, with the SQL of their raw text."""
+    """The statement of one mapping. `misfits`: fields whose values can fail to fit, with the SQL of their raw text."""
 
-    mapping: Mapping
-    query: str
-    parsed: str
+    columns: str
+    selected: tuple[str, ...]
     misfits: dict[str, str]
+
+    def parsed(self, records: str) -> str:
+        """SQL for the rows of the table or query `records` with `r`, the columns of the record (null: no JSON object)."""
+        return f"SELECT load_ix, member_ix, line, text, from_json(CASE WHEN {IS_OBJECT} THEN text END, {self.columns}) AS r FROM {records}"
+
+    def query(self, records: str) -> str:
+        """The whole statement over `records`."""
+        columns = (",\n    ").join(self.selected)
+        return f"""WITH parsed AS ({self.parsed(records)})
+SELECT load_ix, member_ix, line,
+    {columns}
+FROM parsed JOIN loads USING (load_ix) WHERE r IS NOT NULL"""
 
 
 def plan(mapping: Mapping) -> Plan:
@@ -39,22 +50,15 @@ def plan(mapping: Mapping) -> Plan:
     key = _text_or_null(compiler, mapping.key.node) if mapping.key else "CAST(NULL AS VARCHAR)"
     values = {field.name: compiler.field(field.source.node, field.kind) for field in mapping.fields}
     misfits = {field.name: _raw(compiler, field) for field in mapping.fields if _can_misfit(field)}
-    columns = [f"{sql} AS {identifier(name)}" for name, sql in values.items()]
-    columns += [
-        f"({raw} <> '' AND {identifier(name)} IS NULL) AS {identifier('_misfit_' + name)}"
-        for name, raw in misfits.items()
+    selected = [
+        f"coalesce({time}{upload}, fallback_time) AS _time",
+        f"{key} AS _key",
+        f"_time > coalesce({upload}, fallback_time) + INTERVAL 1 DAY AS _early",
+        *(f"{sql} AS {identifier(name)}" for name, sql in values.items()),
+        *(f"({raw} <> '' AND {identifier(name)} IS NULL) AS {identifier('_misfit_' + name)}" for name, raw in misfits.items()),
     ]
-    parsed = f"""SELECT load_ix, member_ix, line, text,
-        from_json(CASE WHEN {IS_OBJECT} THEN text END, {quote(json.dumps(compiler.columns or {"_": "VARCHAR"}, ensure_ascii=False))}) AS r
-    FROM records"""
-    query = f"""WITH parsed AS ({parsed})
-SELECT load_ix, member_ix, line,
-    coalesce({time}{upload}, fallback_time) AS _time,
-    {key} AS _key,
-    _time > coalesce({upload}, fallback_time) + INTERVAL 1 DAY AS _early,
-    {("," + chr(10) + "    ").join(columns)}
-FROM parsed JOIN loads USING (load_ix) WHERE r IS NOT NULL"""
-    return Plan(mapping, query, parsed, misfits)
+    columns = quote(json.dumps(compiler.columns or {"_": "VARCHAR"}, ensure_ascii=False))
+    return Plan(columns, tuple(selected), misfits)
 
 
 def _text_or_null(compiler: Compiler, node: Node) -> str:

@@ -57,6 +57,4 @@ def _register(connection: Any, function: Callable[..., Any], arity: int, result:
     # DuckDB reads the number of parameters off the function, so it must have that many of its own.
     exact = (lambda first: over(first)) if arity == 1 else (lambda first, second: over(first, second))
     parameters = ["VARCHAR"] * arity
-    connection.create_function(
-        f"pm_{function.__name__}", exact, parameters, result, type="arrow", null_handling="special"
-    )
+    connection.create_function(f"pm_{function.__name__}", exact, parameters, result, type="arrow", null_handling="special")

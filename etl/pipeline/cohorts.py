@@ -150,9 +150,7 @@ def run_cohorts(
     return report
 
 
-def _request_all(
-    project: Project, name: str, todo: Sequence[CohortPlan], report: ImportReport
-) -> list[tuple[CohortPlan, str]]:
+def _request_all(project: Project, name: str, todo: Sequence[CohortPlan], report: ImportReport) -> list[tuple[CohortPlan, str]]:
     requests: list[tuple[CohortPlan, str]] = []
     exhausted: QuotaExhausted | None = None
     for planned in todo:
@@ -185,17 +183,13 @@ def _wait_and_import(
     for again in (True, False):
         try:
             client.wait_for_cohort(request_id, poll=project.poll)
-            return import_cohort(
-                project, name, planned, request_id, accept_exits=accept_exits, force=force, progress=progress
-            )
+            return import_cohort(project, name, planned, request_id, accept_exits=accept_exits, force=force, progress=progress)
         except RequestExpired:
             forget_request(project, name, planned)
             if not again:
                 raise
             log.warning("a cohort request expired and is made again: cohort=%s", planned.id)
-            request_id = request_cohort(
-                project, name, CohortPlan(**(vars(planned) | {"request_id": None, "action": "request"}))
-            )
+            request_id = request_cohort(project, name, CohortPlan(**(vars(planned) | {"request_id": None, "action": "request"})))
     raise AssertionError("unreachable")
 
 
@@ -220,8 +214,7 @@ def _before(lake: Lake, job: CohortsJob, snapshot: Snapshot) -> Before | None:
     own = [
         load
         for load in loads
-        if _details(load)["cohort_id"] == snapshot.cohort_id
-        and _details(load)["last_computed"] < snapshot.last_computed
+        if _details(load)["cohort_id"] == snapshot.cohort_id and _details(load)["last_computed"] < snapshot.last_computed
     ]
     if not own:
         return None
@@ -248,14 +241,11 @@ def _successor(project: Project, job: CohortsJob, snapshot: Snapshot, landed: La
     later = [
         load
         for load in _cohort_loads(project.lake, snapshot.scope)
-        if _details(load)["cohort_id"] == snapshot.cohort_id
-        and _details(load)["last_computed"] > snapshot.last_computed
+        if _details(load)["cohort_id"] == snapshot.cohort_id and _details(load)["last_computed"] > snapshot.last_computed
     ]
     if not later:
         return []
-    following = read_manifest(
-        attempt_folder(project.lake.landing, min(later, key=lambda load: int(_details(load)["last_computed"])))
-    )
+    following = read_manifest(attempt_folder(project.lake.landing, min(later, key=lambda load: int(_details(load)["last_computed"]))))
     before = Before(members_in(landed.folder), snapshot.cohort_name)
     with arriving(project.lake.landing, f"again-{following.attempt}") as folder:
         copied = copy_members(following, folder)

@@ -60,9 +60,7 @@ def start_events(project: Project, name: str) -> Reach:
     return reach
 
 
-def import_window(
-    project: Project, name: str, window: Window, *, force: bool = False, progress: Progress | None = None
-) -> ImportReport:
+def import_window(project: Project, name: str, window: Window, *, force: bool = False, progress: Progress | None = None) -> ImportReport:
     """Downloads and loads the hours of one request.
 
     Hours whose members stay damaged are left open and named in `failed`; the others are loaded.
@@ -86,9 +84,7 @@ def import_window(
         else:
             report.open.append(str(load_id(job.authorization, hour)))
     landed.sort(key=lambda attempt: attempt.time)
-    settings = Ingest(
-        project.lake, mapping, name, project.clock, force=force, on_load=lambda load, lines: shown.on_text(load)
-    )
+    settings = Ingest(project.lake, mapping, name, project.clock, force=force, on_load=lambda load, lines: shown.on_text(load))
     report.add(ingest(settings, landed))
     report.failed |= {str(load_id(job.authorization, hour)): str(error) for hour, error in broken.items()}
     return report
@@ -114,9 +110,7 @@ def run_events(
 
 def committed_hours(lake: Lake, scope: str) -> set[datetime]:
     """The upload hours of a project that are loaded, empty ones included."""
-    return {
-        hour_of(load.unit) for load in current_loads(lake).values() if load.stream == STREAM and load.scope == scope
-    }
+    return {hour_of(load.unit) for load in current_loads(lake).values() if load.stream == STREAM and load.scope == scope}
 
 
 def read_reach(lake: Lake, scope: str) -> Reach | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ class Ingest:
     lake: Lake
     mapping: Mapping
     job: str
-    clock: Clock = Clock()
+    clock: Clock = field(default_factory=Clock)
     force: bool = False
     remap: bool = False
     on_load: Callable[[str, int], None] = lambda load, lines: None
@@ -133,13 +133,10 @@ class _Batch:
             return False
         return lines >= old.lines or self.settings.force
 
-    def _load(
-        self, connection: Connection, kept: list[int], digests: dict[int, dict[str, Any]], before: dict[str, Load]
-    ) -> list[Load]:
+    def _load(self, connection: Connection, kept: list[int], digests: dict[int, dict[str, Any]], before: dict[str, Load]) -> list[Load]:
         chosen = ", ".join(str(ix) for ix in kept)
         connection.execute(f"CREATE TEMP VIEW chosen AS SELECT * FROM records WHERE load_ix IN ({chosen})")
-        query = self.plan.query.replace("FROM records", "FROM chosen")
-        connection.execute(f"CREATE TEMP TABLE mapped AS {query}")
+        connection.execute(f"CREATE TEMP TABLE mapped AS {self.plan.query('chosen')}")
         duplicates = _drop_duplicates(connection)
         connection.execute(f"CREATE TEMP VIEW identified AS {identified_query('mapped', self.fields)}")
         connection.execute("CREATE TEMP VIEW somebody AS SELECT * FROM identified WHERE _identity IS NOT NULL")
@@ -158,9 +155,7 @@ class _Batch:
             raise
         committed = commit_loads(self.lake, loads, lambda new, old: self._wanted(new.lines, new.digest, old))
         self._account(committed, before, self._samples(connection, committed))
-        self._forget(
-            [row.attempt for row in loads if row.attempt not in {one.attempt for one in committed}], with_fragments=True
-        )
+        self._forget([row.attempt for row in loads if row.attempt not in {one.attempt for one in committed}], with_fragments=True)
         replaced = [before[row.load].attempt for row in committed if row.load in before]
         self._forget(replaced, with_fragments=False)
         return committed
@@ -196,18 +191,13 @@ class _Batch:
         connection.register("rejects", pa.Table.from_pylist(made, schema=schema))
 
     def _counts(self, connection: Connection) -> dict[int, dict[str, Any]]:
-        misfits = ", ".join(
-            f"count(*) FILTER ({identifier('_misfit_' + name)}) AS {identifier(name)}" for name in self.plan.misfits
-        )
+        misfits = ", ".join(f"count(*) FILTER ({identifier('_misfit_' + name)}) AS {identifier(name)}" for name in self.plan.misfits)
         found = rows(
             connection,
             f"""SELECT load_ix, count(*) AS _rows, count(*) FILTER (_identity IS NULL) AS _unidentified, count(*) FILTER (_early) AS _early
             {", " + misfits if misfits else ""} FROM identified GROUP BY load_ix""",
         )
-        rejects = {
-            row["load_ix"]: row["n"]
-            for row in rows(connection, "SELECT load_ix, count(*) AS n FROM rejects GROUP BY load_ix")
-        }
+        rejects = {row["load_ix"]: row["n"] for row in rows(connection, "SELECT load_ix, count(*) AS n FROM rejects GROUP BY load_ix")}
         counts = {row["load_ix"]: row for row in found}
         for ix, count in rejects.items():
             counts.setdefault(ix, {})["_rejects"] = count
@@ -265,11 +255,7 @@ class _Batch:
         ]
         written = []
         for table, query in sources:
-            filled = (
-                {row["load_ix"] for row in rows(connection, f"SELECT DISTINCT load_ix FROM ({query})")}
-                if kept
-                else set()
-            )
+            filled = {row["load_ix"] for row in rows(connection, f"SELECT DISTINCT load_ix FROM ({query})")} if kept else set()
             files = []
             for ix in sorted(filled):
                 attempt = self.landed[ix]
@@ -278,9 +264,7 @@ class _Batch:
                 partition = {"date": attempt.time.astimezone(UTC).date().isoformat()}
                 file = write_file(connection, one, table, partition, file_name(str(attempt.load), attempt.attempt))
                 files += [file] if file else []
-            schema = schema_of(
-                connection, f"SELECT * EXCLUDE (load_ix), '' AS load, '' AS _attempt FROM ({query})", table
-            )
+            schema = schema_of(connection, f"SELECT * EXCLUDE (load_ix), '' AS load, '' AS _attempt FROM ({query})", table)
             written.append((table, schema, files))
         return written
 
@@ -306,9 +290,8 @@ class _Batch:
         found: dict[str, list[str]] = {}
         for name in sorted(names):
             lines = f"SELECT load_ix, member_ix, line FROM mapped WHERE {identifier('_misfit_' + name)} LIMIT 3"
-            parsed = self.plan.parsed.replace(
-                "FROM records", f"FROM (SELECT * FROM chosen SEMI JOIN ({lines}) USING (load_ix, member_ix, line))"
-            )
+            few = f"(SELECT * FROM chosen SEMI JOIN ({lines}) USING (load_ix, member_ix, line))"
+            parsed = self.plan.parsed(few)
             texts = rows(connection, f"WITH parsed AS ({parsed}) SELECT {self.plan.misfits[name]} AS raw FROM parsed")
             found[name] = [masked(str(row["raw"]), 60) for row in texts]
         return found

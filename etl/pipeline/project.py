@@ -31,7 +31,7 @@ class Project:
 
     path: Path
     jobs: Jobs
-    clock: Clock = Clock()
+    clock: Clock = field(default_factory=Clock)
     poll: PollPolicy = field(default_factory=PollPolicy)
     find_keys: Callable[[str, Jobs], Keys] = lambda name, jobs: keys_of(name, jobs.authorizations[name])
 

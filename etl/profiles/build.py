@@ -31,6 +31,7 @@ from etl.lake.tables import (
     version_of,
     write_file,
 )
+from etl.profiles.companions import count_profiles, write_identifiers
 from etl.profiles.fields import ProfileField, StreamFields, merged_fields, namespaces, stream_fields
 from etl.profiles.fragments import id_column
 from etl.profiles.merge import merge_query, state_columns
@@ -130,7 +131,8 @@ class _Build:
             return
         connection.execute(f"CREATE TEMP VIEW stored AS SELECT * FROM {source}")
         connection.execute(
-            """CREATE TEMP VIEW stored_ids AS SELECT profile_id, component, i.namespace AS namespace, i.value AS value, i.first_seen AS first
+            """CREATE TEMP VIEW stored_ids AS
+            SELECT profile_id, component, i.namespace AS namespace, i.value AS value, i.first_seen AS first
             FROM (SELECT profile_id, _component AS component, unnest(_identifiers) AS i FROM stored)"""
         )
 
@@ -139,9 +141,7 @@ class _Build:
         chosen = list(loads)
         parts = []
         for stream in self.streams:
-            source = rows_of(
-                self.lake.fragments(stream), [load.attempt for load in chosen if load.stream == stream and load.rows]
-            )
+            source = rows_of(self.lake.fragments(stream), [load.attempt for load in chosen if load.stream == stream and load.rows])
             parts += [f"SELECT * FROM {source}"] if source else []
         connection.execute(f"CREATE TEMP VIEW {view} AS {' UNION ALL BY NAME '.join([self._no_fragments(), *parts])}")
         return bool(parts)
@@ -164,26 +164,30 @@ class _Build:
         """`near(component, namespace, value, first, profile_id)`: the stored identifiers of every touched component."""
         for name in ("new", "old"):
             connection.execute(
-                f"CREATE TEMP TABLE {name}_ids AS SELECT DISTINCT namespace, value FROM ({nodes_query(f'{name}_fragments', self.namespaces)})"
+                f"""CREATE TEMP TABLE {name}_ids AS
+                SELECT DISTINCT namespace, value FROM ({nodes_query(f"{name}_fragments", self.namespaces)})"""
             )
         connection.execute("CREATE TEMP TABLE every_stored_id AS SELECT * FROM stored_ids")
         connection.execute(
             """CREATE TEMP TABLE near AS SELECT * FROM every_stored_id WHERE component IN (
-                SELECT component FROM every_stored_id s SEMI JOIN (SELECT * FROM new_ids UNION ALL SELECT * FROM old_ids) t USING (namespace, value))"""
+                SELECT component FROM every_stored_id s
+                SEMI JOIN (SELECT * FROM new_ids UNION ALL SELECT * FROM old_ids) t USING (namespace, value))"""
         )
 
     def _resolve_touched(self, connection: Connection, any_fragment: bool) -> None:
         # Step 1: components as if everything stored were still linked. Whoever shares one with a replaced load, or with
         # a second exclusive identifier, is recomputed from fragments; the others can only grow together.
-        stars = """SELECT f.namespace AS left_namespace, f.value AS left_value, n.namespace AS right_namespace, n.value AS right_value, n.first
-            FROM near n JOIN (SELECT component, arg_min(namespace, (namespace, value)) AS namespace, arg_min(value, (namespace, value)) AS value FROM near GROUP BY component) f USING (component)
+        stars = """SELECT f.namespace AS left_namespace, f.value AS left_value,
+                n.namespace AS right_namespace, n.value AS right_value, n.first
+            FROM near n JOIN (
+                SELECT component, arg_min(namespace, (namespace, value)) AS namespace, arg_min(value, (namespace, value)) AS value
+                FROM near GROUP BY component) f USING (component)
             WHERE (f.namespace, f.value) <> (n.namespace, n.value)"""
         connection.execute(
-            f"CREATE TEMP TABLE id_nodes AS {nodes_query('new_fragments', self.namespaces)} UNION ALL SELECT namespace, value, first FROM near"
+            f"""CREATE TEMP TABLE id_nodes AS {nodes_query("new_fragments", self.namespaces)}
+            UNION ALL SELECT namespace, value, first FROM near"""
         )
-        connection.execute(
-            f"CREATE TEMP TABLE id_links AS {links_query('new_fragments', self.namespaces)} UNION ALL {stars}"
-        )
+        connection.execute(f"CREATE TEMP TABLE id_links AS {links_query('new_fragments', self.namespaces)} UNION ALL {stars}")
         assign(connection, self.namespaces)
         connection.execute(
             """CREATE TEMP TABLE recomputed AS SELECT namespace, value FROM assigned WHERE component IN (
@@ -192,8 +196,7 @@ class _Build:
         )
         # Step 2: the links that count. Recomputed identifiers take theirs from fragments alone.
         somewhere = " OR ".join(
-            f"{id_column(name)} IN (SELECT value FROM recomputed WHERE namespace = {quote(name)})"
-            for name in self.namespaces
+            f"{id_column(name)} IN (SELECT value FROM recomputed WHERE namespace = {quote(name)})" for name in self.namespaces
         )
         source = (
             f"SELECT * FROM every_fragment WHERE {somewhere}"
@@ -231,10 +234,12 @@ class _Build:
         parts = [self._assigned_fragments("recomputed_fragments"), self._assigned_fragments("merged_fragments")]
         if rows(connection, "SELECT 1 FROM kept LIMIT 1"):
             columns = [column for column in state_columns(self.fields) if column in self._stored_columns(connection)]
-            moved = "SELECT k.profile_id AS old_id, any_value(a.profile_id) AS profile_id FROM kept k JOIN assigned a USING (namespace, value) GROUP BY k.profile_id"
+            moved = """SELECT k.profile_id AS old_id, any_value(a.profile_id) AS profile_id
+                FROM kept k JOIN assigned a USING (namespace, value) GROUP BY k.profile_id"""
             parts.append(
-                f"SELECT m.profile_id, s.first_seen AS _first, s.last_seen AS _last, s._records, {', '.join(f's.{column}' for column in columns)} "
-                f"FROM stored s JOIN ({moved}) m ON m.old_id = s.profile_id"
+                f"""SELECT m.profile_id, s.first_seen AS _first, s.last_seen AS _last, s._records,
+                    {", ".join(f"s.{column}" for column in columns)}
+                FROM stored s JOIN ({moved}) m ON m.old_id = s.profile_id"""
             )
         connection.execute(f"CREATE TEMP TABLE contributions AS {' UNION ALL BY NAME '.join(parts)}")
 
@@ -245,7 +250,8 @@ class _Build:
         """SQL for fragments with the profile they belong to: that of their most trusted identifier."""
         head_namespace, head_value = head_query(self.namespaces)
         columns = ", ".join(["_first", "_last", "_records", *state_columns(self.fields)])
-        return f"""SELECT a.profile_id, {columns} FROM (SELECT *, {head_namespace} AS _head_namespace, {head_value} AS _head_value FROM {source}) f
+        headed = f"SELECT *, {head_namespace} AS _head_namespace, {head_value} AS _head_value FROM {source}"
+        return f"""SELECT a.profile_id, {columns} FROM ({headed}) f
             JOIN assigned a ON a.namespace = f._head_namespace AND a.value = f._head_value"""
 
     def _merge_and_commit(self, connection: Connection, work: _Input, full: bool) -> dict[str, int]:
@@ -255,7 +261,8 @@ class _Build:
         connection.execute(
             f"""CREATE TEMP TABLE fresh AS SELECT m.profile_id, m._first AS first_seen, m._last AS last_seen,
                 {", ".join(["m._records", *(f"m.{column}" for column in state_columns(self.fields))])},
-                i._identifiers, i._component, len(i._identifiers) > {self.max_identifiers} AS _quarantined, CAST({build} AS BIGINT) AS _build
+                i._identifiers, i._component, len(i._identifiers) > {self.max_identifiers} AS _quarantined,
+                CAST({build} AS BIGINT) AS _build
             FROM ({merged}) m JOIN (
                 SELECT profile_id, min(component) AS _component,
                     list({{'namespace': namespace, 'value': value, 'first_seen': first}} ORDER BY rank, value) AS _identifiers
@@ -263,9 +270,7 @@ class _Build:
         )
         self.on_step("writing profiles")
         added, buckets = self._write_buckets(connection, full)
-        removed = [
-            file.path for file in files_of(self.lake.profiles) if full or int(file.partition["bucket"]) in buckets
-        ]
+        removed = [file.path for file in files_of(self.lake.profiles) if full or int(file.partition["bucket"]) in buckets]
         schema = schema_of(connection, "SELECT * FROM fresh", self.lake.profiles)
         try:
             commit(
@@ -291,11 +296,7 @@ class _Build:
         added = []
         for bucket in sorted(buckets):
             query = f"SELECT * FROM fresh WHERE {bucket_of('profile_id')} = {bucket}"
-            old = (
-                []
-                if full
-                else [file.path for file in files_of(self.lake.profiles) if int(file.partition["bucket"]) == bucket]
-            )
+            old = [] if full else [file.path for file in files_of(self.lake.profiles) if int(file.partition["bucket"]) == bucket]
             source = relation(self.lake.profiles, old)
             if source is not None:
                 kept = f"SELECT * EXCLUDE (bucket) FROM {source} ANTI JOIN touched USING (profile_id)"
@@ -311,10 +312,7 @@ class _Build:
             FROM fresh f LEFT JOIN touched t USING (profile_id)
             UNION ALL SELECT profile_id, 'merged_away' FROM touched ANTI JOIN fresh USING (profile_id)"""
         connection.execute(f"CREATE TEMP TABLE changed AS {changes}")
-        counts = {
-            row["change"]: row["n"]
-            for row in rows(connection, "SELECT change, count(*) AS n FROM changed GROUP BY change")
-        }
+        counts = {row["change"]: row["n"] for row in rows(connection, "SELECT change, count(*) AS n FROM changed GROUP BY change")}
         partition = {"build": str(build)}
         for table, query in (
             (self.lake.changes, "SELECT * FROM changed"),
@@ -340,44 +338,6 @@ class _Build:
     def _report(self, report: BuildReport) -> BuildReport:
         counted = count_profiles(self.lake)
         return BuildReport(**(vars(report) | counted))
-
-
-def write_identifiers(lake: Lake, connection: Connection, build: int, buckets: set[int] | None) -> None:
-    """Derives the table `identifiers` from `profiles`: of the given buckets, or of all (None).
-
-    `id_hash` is the id that an identifier gives: whatever id was ever published for a person resolves through it.
-    """
-    if buckets is not None and transaction_of(lake.identifiers, "build") != build - 1:
-        buckets = None
-    files = files_of(lake.profiles)
-    chosen = {int(file.partition["bucket"]) for file in files} if buckets is None else buckets
-    added = []
-    token = new_token()
-    query = "SELECT '' AS namespace, '' AS value, CAST(NULL AS TIMESTAMPTZ) AS first_seen, '' AS profile_id, '' AS id_hash WHERE FALSE"
-    schema = schema_of(connection, query, lake.identifiers)
-    for bucket in sorted(chosen):
-        source = relation(lake.profiles, [file.path for file in files if int(file.partition["bucket"]) == bucket])
-        if source is None:
-            continue
-        unnested = f"SELECT i.namespace AS namespace, i.value AS value, i.first_seen AS first_seen, profile_id FROM (SELECT profile_id, unnest(_identifiers) AS i FROM {source})"
-        one = f"SELECT *, left(sha256(namespace || chr(31) || value), 32) AS id_hash FROM ({unnested})"
-        file = write_file(connection, one, lake.identifiers, {"bucket": str(bucket)}, token)
-        added += [file] if file else []
-    removed = [
-        file.path for file in files_of(lake.identifiers) if buckets is None or int(file.partition["bucket"]) in chosen
-    ]
-    commit(lake.identifiers, schema, add=added, remove=removed, transactions={"build": build})
-
-
-def count_profiles(lake: Lake) -> dict[str, int]:
-    """How many profiles are published and how many are in quarantine."""
-    source = relation(lake.profiles, (file.path for file in files_of(lake.profiles)))
-    if source is None:
-        return {"profiles": 0, "quarantined": 0}
-    with lake.workspace() as (connection, _):
-        query = f"SELECT count(*) FILTER (NOT _quarantined) AS profiles, count(*) FILTER (_quarantined) AS quarantined FROM {source}"
-        found: dict[str, int] = rows(connection, query)[0]
-        return found
 
 
 def _input(committed: list[Load], applied: int) -> _Input:

@@ -40,9 +40,7 @@ class StreamFields:
 
 def of_mapping(mapping: Mapping) -> StreamFields:
     fields = tuple(ProfileField(f.name, f.kind.name, f.merge, f.capacity) for f in mapping.fields)
-    return StreamFields(
-        mapping.stream, mapping.by, mapping.key.text if mapping.key else None, fields, mapping.fingerprint
-    )
+    return StreamFields(mapping.stream, mapping.by, mapping.key.text if mapping.key else None, fields, mapping.fingerprint)
 
 
 def stream_fields(lake: Lake) -> dict[str, StreamFields]:
@@ -52,9 +50,7 @@ def stream_fields(lake: Lake) -> dict[str, StreamFields]:
     for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
         content = json.loads(path.read_text(encoding="utf-8"))
         fields = tuple(ProfileField(**field) for field in content["fields"])
-        found[content["stream"]] = StreamFields(
-            content["stream"], tuple(content["by"]), content["key"], fields, content["fingerprint"]
-        )
+        found[content["stream"]] = StreamFields(content["stream"], tuple(content["by"]), content["key"], fields, content["fingerprint"])
     return found
 
 

@@ -78,7 +78,9 @@ def _map(field: ProfileField, source: str, keys: str, stored: bool) -> str:
     value = identifier(field.name)
     entries = f"unnest(map_keys({value})) AS k, unnest(map_values({value})) AS v"
     if field.merge == "sum":
-        total = f"SELECT {keys}, k, CAST(sum(v) AS {_element_sql(field)}) AS v FROM (SELECT {keys}, {entries} FROM {source}) GROUP BY {keys}, k"
+        total = (
+            f"SELECT {keys}, k, CAST(sum(v) AS {_element_sql(field)}) AS v FROM (SELECT {keys}, {entries} FROM {source}) GROUP BY {keys}, k"
+        )
         return f"SELECT {keys}, map(list(k ORDER BY k), list(v ORDER BY k)) AS {value} FROM ({total}) GROUP BY {keys}"
     time = f"unnest(map_values({identifier(f'_time_{field.name}')}))" if stored else "_time"
     extreme = "max" if field.merge == "latest" else "min"
@@ -103,8 +105,11 @@ def _capped(field: ProfileField, table: str) -> list[str]:
     if field.capacity is None:
         return [f"{value} AS {identifier(field.name)}", f"{times} AS {time}"]
     triples = f"list_zip(map_values({times}), map_keys({value}), map_values({value}))"
-    kept = f"list_sort(list_transform(list_reverse_sort(list_transform({triples}, lambda e: {{'t': e[1], 'k': e[2], 'v': e[3]}}))[:{field.capacity}], lambda e: {{'k': e.k, 't': e.t, 'v': e.v}}))"
-    return [
-        f"CASE WHEN cardinality({value}) > {field.capacity} THEN map_from_entries(list_transform({kept}, lambda e: {{'key': e.k, 'value': e.{letter}}})) ELSE {column} END AS {name}"
-        for letter, column, name in (("v", value, identifier(field.name)), ("t", times, time))
-    ]
+    by_time = f"list_reverse_sort(list_transform({triples}, lambda e: {{'t': e[1], 'k': e[2], 'v': e[3]}}))[:{field.capacity}]"
+    by_key = f"list_sort(list_transform({by_time}, lambda e: {{'k': e.k, 't': e.t, 'v': e.v}}))"
+
+    def cut(column: str, letter: str) -> str:
+        kept = f"map_from_entries(list_transform({by_key}, lambda e: {{'key': e.k, 'value': e.{letter}}}))"
+        return f"CASE WHEN cardinality({value}) > {field.capacity} THEN {kept} ELSE {column} END"
+
+    return [f"{cut(value, 'v')} AS {identifier(field.name)}", f"{cut(times, 't')} AS {time}"]

@@ -11,6 +11,7 @@ from etl.errors import ConfigurationError
 from etl.lake.layout import Lake
 from etl.lake.tables import files_of, relation
 from etl.profiles.fields import ProfileField, merged_fields, stream_fields
+from etl.profiles.resolve import profile_id
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,9 +43,7 @@ def read_profiles(lake: str | Path) -> pd.DataFrame:
     """
     found = Lake(Path(lake))
     if not files_of(found.profiles):
-        raise ConfigurationError(
-            "there are no profiles in this lake", value=str(lake), next_step="run `profilemill run JOB` first"
-        )
+        raise ConfigurationError("there are no profiles in this lake", value=str(lake), next_step="run `profilemill run JOB` first")
     with found.workspace() as (connection, _):
         frame: pd.DataFrame = arrow(connection, published_query(found)).to_pandas()
         return frame
@@ -61,19 +60,14 @@ def find_profiles(lake: Lake, key: str, value: str) -> list[dict[str, Any]]:
     known = sorted({name for stream in stream_fields(lake).values() for name in stream.by})
     if key != "profile_id" and key not in known:
         raise ConfigurationError(f"{key!r} is not an identifier", next_step=f"use {', '.join(known)} or profile_id")
-    hashed = "left(sha256(i.namespace || chr(31) || i.value), 32)"
-    which = (
-        f"{hashed} = {quote(value)}"
-        if key == "profile_id"
-        else f"i.namespace = {quote(key)} AND i.value = {quote(value)}"
-    )
+    hashed = profile_id("i.namespace", "i.value")
+    which = f"{hashed} = {quote(value)}" if key == "profile_id" else f"i.namespace = {quote(key)} AND i.value = {quote(value)}"
     with lake.workspace() as (connection, _):
         ids = f"SELECT DISTINCT profile_id FROM (SELECT profile_id, unnest(_identifiers) AS i FROM {source}) WHERE {which}"
         found = rows(
             connection,
-            f"SELECT p.*, s._identifiers AS identifiers FROM ({published_query(lake)}) p JOIN (SELECT profile_id, _identifiers FROM {source}) s USING (profile_id) WHERE profile_id IN ({ids})",
+            f"""SELECT p.*, s._identifiers AS identifiers FROM ({published_query(lake)}) p
+            JOIN (SELECT profile_id, _identifiers FROM {source}) s USING (profile_id) WHERE profile_id IN ({ids})""",
         )
     maps = {field.name for field in published_fields(lake) if field.kind.is_map}
-    return [
-        {name: dict(item) if name in maps and item is not None else item for name, item in row.items()} for row in found
-    ]
+    return [{name: dict(item) if name in maps and item is not None else item for name, item in row.items()} for row in found]

@@ -39,7 +39,8 @@ def links_query(source: str, namespaces: Sequence[str]) -> str:
             f"SELECT CASE {left} END AS left_namespace, {head} AS left_value, {quote(namespaces[place])} AS right_namespace, "
             f"{right} AS right_value, _first AS first FROM {source} WHERE {right} IS NOT NULL AND {head} IS NOT NULL"
         )
-    nothing = "SELECT '' AS left_namespace, '' AS left_value, '' AS right_namespace, '' AS right_value, CAST(NULL AS TIMESTAMPTZ) AS first WHERE FALSE"
+    nothing = """SELECT '' AS left_namespace, '' AS left_value, '' AS right_namespace, '' AS right_value,
+        CAST(NULL AS TIMESTAMPTZ) AS first WHERE FALSE"""
     return " UNION ALL ".join(parts) if parts else nothing
 
 
@@ -75,17 +76,13 @@ def assign(connection: Connection, namespaces: Sequence[str]) -> None:
         JOIN id_codes r ON r.namespace = k.right_namespace AND r.value = k.right_value
         GROUP BY l.code, r.code""",
     )
-    found = resolve(
-        Links(_codes(nodes, "rank"), _codes(links, "left_code"), _codes(links, "right_code"), _codes(links, "first"))
-    )
+    found = resolve(Links(_codes(nodes, "rank"), _codes(links, "left_code"), _codes(links, "right_code"), _codes(links, "first")))
     _publish(connection, found, links)
 
 
 def _publish(connection: Connection, found: Resolution, links: pa.Table) -> None:
     codes = pa.array(np.arange(len(found.component), dtype=np.int64))
-    connection.register(
-        "id_labels", pa.table({"code": codes, "component_label": found.component, "profile_label": found.profile})
-    )
+    connection.register("id_labels", pa.table({"code": codes, "component_label": found.component, "profile_label": found.profile}))
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE assigned AS
         SELECT code, namespace, value, first, rank, {profile_id("namespace", "value")} AS id_hash,

@@ -14,9 +14,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-GUARD_WORDS = frozenset(
-    ("", "null", "none", "anonymous", "unknown", "undefined", "0", "-1", "{}", "00000000-0000-0000-0000-000000000000")
-)
+GUARD_WORDS = frozenset(("", "null", "none", "anonymous", "unknown", "undefined", "0", "-1", "{}", "00000000-0000-0000-0000-000000000000"))
 # field of the profile <- column
 EVENT_FIELDS = {
     "city": "city",
@@ -132,9 +130,7 @@ class Answers:
             "cohorts": dict(sorted(self._cohorts.items())),
             "unidentified_members": self._unidentified["members"],
             "conflicts": conflicts,
-            "profiles": sorted(
-                (self._profile(group) for group in people.values()), key=lambda one: str(one["identifiers"])
-            ),
+            "profiles": sorted((self._profile(group) for group in people.values()), key=lambda one: str(one["identifiers"])),
         }
 
     def _add_event(self, hour: datetime, event: Mapping[str, Any]) -> None:
@@ -179,9 +175,7 @@ class Answers:
         """
         owners: dict[Identity, Identity] = {}
         conflicts = []
-        for (amplitude_id, user_id), _ in sorted(
-            self._links.items(), key=lambda item: (item[1], item[0][1], item[0][0])
-        ):
+        for (amplitude_id, user_id), _ in sorted(self._links.items(), key=lambda item: (item[1], item[0][1], item[0][0])):
             kept = owners.setdefault((_AMPLITUDE, amplitude_id), (_USER, user_id))
             if kept[1] != user_id:
                 conflicts.append({_AMPLITUDE: amplitude_id, _USER: user_id, "stays_with": kept[1]})

@@ -125,9 +125,7 @@ def _cohort(spec: SampleSpec, index: int) -> Cohort:
     computed = int((spec.first_hour + timedelta(hours=spec.hours + 1, minutes=7 * index)).timestamp())
     letters = "".join(rng.choice("abcdefghijkmnpqrstuvwxyz23456789") for _ in range(7))
     name = _NAMES[index] if index < len(_NAMES) else f"Cohort {index + 1}"
-    return Cohort(
-        listed_entry(letters, name, len(rows), computed, spec.project_id), MEMBER_COLUMNS, tuple(rows.values())
-    )
+    return Cohort(listed_entry(letters, name, len(rows), computed, spec.project_id), MEMBER_COLUMNS, tuple(rows.values()))
 
 
 def listed_entry(cohort_id: str, name: str, size: int, computed: int, project_id: int) -> dict[str, Any]:

@@ -104,9 +104,7 @@ def events_per_hour(spec: SampleSpec) -> dict[datetime, int]:
     the published example's hour always has some."""
     start = spec.first_hour.replace(tzinfo=None)
     hours = [start + timedelta(hours=index) for index in range(spec.hours)]
-    weights = [
-        0 if hour.hour == _QUIET_HOUR and spec.hours > 1 else 4 + abs(12 - abs(hour.hour - 14)) for hour in hours
-    ]
+    weights = [0 if hour.hour == _QUIET_HOUR and spec.hours > 1 else 4 + abs(12 - abs(hour.hour - 14)) for hour in hours]
     whole = sum(weights)
     counts: dict[datetime, int] = {}
     before = 0
@@ -143,9 +141,7 @@ def hour_lines(spec: SampleSpec, hour: datetime, count: int) -> dict[int, list[b
     return parts
 
 
-def _row(
-    rng: random.Random, spec: SampleSpec, hour: datetime, people: tuple[Person, ...], everywhere: list[Place]
-) -> dict[str, Any]:
+def _row(rng: random.Random, spec: SampleSpec, hour: datetime, people: tuple[Person, ...], everywhere: list[Place]) -> dict[str, Any]:
     person = people[int(len(people) * rng.random() ** 2)]
     which = rng.randrange(len(person.devices))
     device = person.devices[which]
@@ -186,9 +182,7 @@ def _times(rng: random.Random, happened: datetime, upload: datetime) -> dict[str
     }
 
 
-def _who(
-    rng: random.Random, spec: SampleSpec, person: Person, device: Device, login: datetime, happened: datetime
-) -> dict[str, Any]:
+def _who(rng: random.Random, spec: SampleSpec, person: Person, device: Device, login: datetime, happened: datetime) -> dict[str, Any]:
     if rng.random() < spec.unidentified:
         return {"device_id": None, "amplitude_id": None, "user_id": rng.choice((None, "", person.guard))}
     known = person.user_id is not None and happened >= login

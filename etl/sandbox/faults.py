@@ -42,9 +42,7 @@ KINDS: dict[str, FaultKind] = {
     "quota": FaultKind("429 because the monthly quota is used up", ("cohort_request",)),
     "stuck": FaultKind("this request id never gets ready", ("cohort_status",)),
     "failed": FaultKind("this request id answers 200 with JOB FAILED from now on", ("cohort_status",)),
-    "expired": FaultKind(
-        "this request id is gone (410) from now on; s3: the link is too old (403)", ("cohort_file", "s3")
-    ),
+    "expired": FaultKind("this request id is gone (410) from now on; s3: the link is too old (403)", ("cohort_file", "s3")),
     "empty": FaultKind("a file with its header only", ("cohort_file", "s3")),
     "short": FaultKind("a file with the first half of its members", ("cohort_file", "s3")),
 }

@@ -116,9 +116,7 @@ def people_of(spec: SampleSpec) -> tuple[Person, ...]:
     return tuple(people)
 
 
-def _person(
-    rng: random.Random, spec: SampleSpec, index: int, numbers: Iterator[int], everywhere: list[Place]
-) -> Person:
+def _person(rng: random.Random, spec: SampleSpec, index: int, numbers: Iterator[int], everywhere: list[Place]) -> Person:
     count = rng.choices((1, 2, 3), (80, 15, 5))[0]
     devices = tuple(_device(rng, next(numbers)) for _ in range(count))
     user_id: str | None = None

@@ -86,9 +86,7 @@ def _bound(port: int) -> socket.socket:
     return listener
 
 
-def _server(
-    options: SandboxOptions, listener: socket.socket, on_ready: Callable[[], None]
-) -> tuple[_Server, RunningSandbox]:
+def _server(options: SandboxOptions, listener: socket.socket, on_ready: Callable[[], None]) -> tuple[_Server, RunningSandbox]:
     app = create_app(options)
     port = int(listener.getsockname()[1])
     config = uvicorn.Config(

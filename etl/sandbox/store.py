@@ -130,9 +130,7 @@ def sample_store(spec: SampleSpec) -> Store:
     @lru_cache(maxsize=256)
     def load(hour: datetime) -> tuple[Member, ...]:
         parts = hour_lines(spec, hour, counts[hour])
-        return tuple(
-            Member(member_name(spec.project_id, hour, part), gzip_bytes(lines)) for part, lines in parts.items()
-        )
+        return tuple(Member(member_name(spec.project_id, hour, part), gzip_bytes(lines)) for part, lines in parts.items())
 
     return Store(str(spec.project_id), counts, load, cohorts(spec))
 

@@ -47,8 +47,7 @@ def select(cohorts: Sequence[Cohort], wanted: Iterable[str]) -> list[Cohort]:
             listed = ", ".join(f"{cohort.name} ({cohort.id})" for cohort in cohorts[:20])
             raise ConfigurationError(
                 f"there is no cohort {name!r}",
-                next_step=nearest(name, known)
-                or f"published cohorts: {listed or 'none'}; a cohort must be published to be listed",
+                next_step=nearest(name, known) or f"published cohorts: {listed or 'none'}; a cohort must be published to be listed",
             )
     return [cohort for cohort in cohorts if cohort.id in names or cohort.name in names]
 

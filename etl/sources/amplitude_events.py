@@ -56,18 +56,14 @@ def wanted_hours(now: datetime, reach: Reach, committed: set[datetime]) -> list[
     return sorted(missing)
 
 
-def hours_of_window(
-    now: datetime, window: Window, committed: set[datetime], *, force: bool
-) -> tuple[list[datetime], list[datetime]]:
+def hours_of_window(now: datetime, window: Window, committed: set[datetime], *, force: bool) -> tuple[list[datetime], list[datetime]]:
     """The hours of a given window to ask for (missing ones, or all with `force`), and those that are too recent."""
     last = last_exportable(now)
     wanted = [hour for hour in window.hours if force or hour not in committed]
     return [hour for hour in wanted if hour <= last], [hour for hour in wanted if hour > last]
 
 
-def export(
-    client: AmplitudeClient, window: Window, folder: Path, on_bytes: Callable[[int], None] | None = None
-) -> Iterator[Export]:
+def export(client: AmplitudeClient, window: Window, folder: Path, on_bytes: Callable[[int], None] | None = None) -> Iterator[Export]:
     """The window's archives, oldest first: one, or several where Amplitude wants fewer hours at a time.
 
     A window of one hour that is still too large raises WindowTooLarge with what Amplitude said.
@@ -79,7 +75,10 @@ def export(
         yield Export(window, None)
     except WindowTooLarge as error:
         if len(window.hours) == 1:
-            error.next_step = "one hour is too large for the Export API, or the request is at fault: see the text; Amplitude's S3 export has no such limit"
+            error.next_step = (
+                "one hour is too large for the Export API, or the request is at fault: see the text; "
+                "Amplitude's S3 export has no such limit"
+            )
             raise error.at(window=window) from None
         for half in window.halves():
             yield from export(client, half, folder, on_bytes)

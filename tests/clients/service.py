@@ -97,9 +97,7 @@ class Service:
             for name, value in reply.headers.items():
                 handler.send_header(name, value)
             if "Transfer-Encoding" not in reply.headers and reply.announced != -1:
-                handler.send_header(
-                    "Content-Length", str(len(reply.body) if reply.announced is None else reply.announced)
-                )
+                handler.send_header("Content-Length", str(len(reply.body) if reply.announced is None else reply.announced))
             handler.end_headers()
             handler.wfile.write(reply.body)
             handler.wfile.flush()

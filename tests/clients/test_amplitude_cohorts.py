@@ -29,9 +29,7 @@ LOST = Reply(then="reset-at-once")
 # The client itself
 
 
-@pytest.mark.parametrize(
-    ("region", "host"), [("us", "https://amplitude.com"), ("eu", "https://analytics.eu.amplitude.com")]
-)
+@pytest.mark.parametrize(("region", "host"), [("us", "https://amplitude.com"), ("eu", "https://analytics.eu.amplitude.com")])
 def test_each_region_has_its_host(region: str, host: str) -> None:
     assert AmplitudeClient("k", "s", region=region).base_url == HOSTS[region] == host  # type: ignore[arg-type]
 
@@ -50,9 +48,7 @@ def test_empty_keys_are_refused(key: str, secret: str) -> None:
 
 def test_the_representation_is_masked() -> None:
     client = AmplitudeClient(API_KEY, Secret(SECRET), base_url="https://user:pw@proxy.example/amplitude/")
-    assert repr(client) == (
-        "AmplitudeClient(HttpClient('https://****@proxy.example/amplitude'), api_key='****', secret_key='****')"
-    )
+    assert repr(client) == ("AmplitudeClient(HttpClient('https://****@proxy.example/amplitude'), api_key='****', secret_key='****')")
 
 
 def test_no_configuration_error_holds_the_secret_in_a_frame() -> None:
@@ -144,9 +140,7 @@ def test_a_long_throttling_is_left_to_the_caller(client: AmplitudeClient, servic
         (Reply(200, b"<html>"), None),
     ],
 )
-def test_usage_is_told_if_the_server_does(
-    client: AmplitudeClient, service: Service, reply: Reply, usage: CohortUsage | None
-) -> None:
+def test_usage_is_told_if_the_server_does(client: AmplitudeClient, service: Service, reply: Reply, usage: CohortUsage | None) -> None:
     service.on("/api/3/cohorts/usage", reply)
     assert client.cohort_usage() == usage
     assert len(service.seen) == 1

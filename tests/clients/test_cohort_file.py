@@ -37,9 +37,7 @@ LOST = Reply(then="reset-at-once")
     ],
     ids=["plain", "encoded", "sniffed", "encoded twice", "empty", "byte order mark"],
 )
-def test_an_inline_file_is_unpacked(
-    client: AmplitudeClient, service: Service, tmp_path: Path, body: bytes, encoding: str | None
-) -> None:
+def test_an_inline_file_is_unpacked(client: AmplitudeClient, service: Service, tmp_path: Path, body: bytes, encoding: str | None) -> None:
     service.on(FILE, Reply(body=body, headers={"Content-Encoding": encoding} if encoding else {}))
     target = tmp_path / "new" / "c.csv"
     received: list[int] = []
@@ -78,9 +76,7 @@ def test_a_redirect_is_followed_without_credentials(
     assert f'urllib3.connectionpool {store.url} "GET /bucket/f.csv?**** HTTP/1.1" 302 0' in logged
 
 
-def test_a_refused_link_is_replaced_by_a_new_one(
-    client: AmplitudeClient, service: Service, store: Service, tmp_path: Path
-) -> None:
+def test_a_refused_link_is_replaced_by_a_new_one(client: AmplitudeClient, service: Service, store: Service, tmp_path: Path) -> None:
     service.on(FILE, redirect(store))
     store.on("/bucket/f.csv", Reply(403), Reply(403), Reply(body=CSV))
     client.download_cohort("r1", tmp_path / "c.csv")
@@ -102,9 +98,7 @@ def test_a_link_that_is_always_refused_ends_without_showing_itself(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_link_to_nowhere_does_not_show_itself(
-    client: AmplitudeClient, service: Service, store: Service, tmp_path: Path
-) -> None:
+def test_a_link_to_nowhere_does_not_show_itself(client: AmplitudeClient, service: Service, store: Service, tmp_path: Path) -> None:
     service.on(FILE, redirect(store))
     store.on("/bucket/f.csv", LOST)
     with pytest.raises(errors.NetworkError) as caught:
@@ -150,9 +144,7 @@ def test_statuses_of_the_file(
 
 
 @pytest.mark.parametrize("location", [None, "", "ftp://a.example/f"])
-def test_a_redirect_to_nothing_usable(
-    client: AmplitudeClient, service: Service, tmp_path: Path, location: str | None
-) -> None:
+def test_a_redirect_to_nothing_usable(client: AmplitudeClient, service: Service, tmp_path: Path, location: str | None) -> None:
     service.on(FILE, Reply(302, headers={} if location is None else {"Location": location}))
     with pytest.raises(errors.ServerError, match="A redirect"):
         client.download_cohort("r1", tmp_path / "c.csv")
@@ -178,9 +170,7 @@ def test_a_circle_of_redirects_ends(client: AmplitudeClient, service: Service, s
         LOST,
     ],
 )
-def test_a_damaged_file_is_fetched_again_and_never_seen(
-    client: AmplitudeClient, service: Service, tmp_path: Path, broken: Reply
-) -> None:
+def test_a_damaged_file_is_fetched_again_and_never_seen(client: AmplitudeClient, service: Service, tmp_path: Path, broken: Reply) -> None:
     target = tmp_path / "c.csv"
     target.write_text("old")
     service.on(FILE, broken)

@@ -55,9 +55,7 @@ def test_an_unknown_cohort(client: AmplitudeClient, service: Service, status: in
 
 
 @pytest.mark.parametrize("trouble", [Reply(500), Reply(502), fault(429, "Exceeded rate limit"), LOST])
-def test_a_request_that_was_surely_not_counted_is_repeated(
-    client: AmplitudeClient, service: Service, trouble: Reply
-) -> None:
+def test_a_request_that_was_surely_not_counted_is_repeated(client: AmplitudeClient, service: Service, trouble: Reply) -> None:
     service.on(REQUEST, trouble, ACCEPTED)
     assert client.request_cohort("c1", props=False) == "r1"
     assert service.count(REQUEST) == 2
@@ -142,9 +140,7 @@ def test_an_id_that_would_change_the_path_is_refused(client: AmplitudeClient, se
         (fault(429, "slow", {"Retry-After": "9"}), CohortStatus(CohortState.RUNNING, "polled too fast", 9.0)),
     ],
 )
-def test_what_a_status_says(
-    client: AmplitudeClient, service: Service, time: FakeTime, reply: Reply, status: CohortStatus
-) -> None:
+def test_what_a_status_says(client: AmplitudeClient, service: Service, time: FakeTime, reply: Reply, status: CohortStatus) -> None:
     service.on(STATUS, reply)
     assert client.cohort_status("r1") == status
     assert (service.count(STATUS), time.slept) == (1, [])
@@ -160,9 +156,7 @@ def test_what_a_status_says(
         (503, errors.ServerError, 3),
     ],
 )
-def test_other_statuses_of_a_status(
-    client: AmplitudeClient, service: Service, status: int, error: type[Exception], calls: int
-) -> None:
+def test_other_statuses_of_a_status(client: AmplitudeClient, service: Service, status: int, error: type[Exception], calls: int) -> None:
     service.on(STATUS, Reply(status))
     with pytest.raises(error):
         client.cohort_status("r1")
@@ -189,9 +183,7 @@ def test_a_first_wait_can_be_given(client: AmplitudeClient, service: Service, ti
     assert time.slept == [10]
 
 
-def test_a_long_delay_asked_for_by_a_503_does_not_outlast_the_deadline(
-    client: AmplitudeClient, service: Service, time: FakeTime
-) -> None:
+def test_a_long_delay_asked_for_by_a_503_does_not_outlast_the_deadline(client: AmplitudeClient, service: Service, time: FakeTime) -> None:
     service.on(STATUS, RUNNING, Reply(503, headers={"Retry-After": "1200"}))
     with pytest.raises(errors.DeadlineExceeded):
         client.wait_for_cohort("r1", deadline=timedelta(minutes=2))

@@ -20,9 +20,7 @@ ZIP = archive((MEMBER, b'{"a":1}\n'))
 EMPTY_ZIP = archive()
 
 
-def test_an_export_asks_for_both_hours_and_lands_whole(
-    client: AmplitudeClient, service: Service, tmp_path: Path
-) -> None:
+def test_an_export_asks_for_both_hours_and_lands_whole(client: AmplitudeClient, service: Service, tmp_path: Path) -> None:
     service.on(EXPORT, Reply(body=ZIP, headers={"Content-Type": "application/zip"}))
     received: list[int] = []
     target = tmp_path / "raw" / "e.zip"
@@ -75,9 +73,7 @@ def test_an_empty_archive_is_accepted(client: AmplitudeClient, service: Service,
     assert zipfile.ZipFile(tmp_path / "e.zip").namelist() == []
 
 
-def test_a_chunked_archive_without_length_is_accepted(
-    client: AmplitudeClient, service: Service, tmp_path: Path
-) -> None:
+def test_a_chunked_archive_without_length_is_accepted(client: AmplitudeClient, service: Service, tmp_path: Path) -> None:
     chunked = b"%x\r\n%b\r\n0\r\n\r\n" % (len(ZIP), ZIP)
     service.on(EXPORT, Reply(body=chunked, headers={"Transfer-Encoding": "chunked"}))
     client.export(HOUR, HOUR, tmp_path / "e.zip")
@@ -111,9 +107,7 @@ def test_statuses_that_are_final(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("status", "error"), [(429, errors.Throttled), (500, errors.ServerError), (503, errors.ServerError)]
-)
+@pytest.mark.parametrize(("status", "error"), [(429, errors.Throttled), (500, errors.ServerError), (503, errors.ServerError)])
 def test_statuses_that_pass(
     client: AmplitudeClient,
     service: Service,

@@ -48,9 +48,7 @@ def raised(http: HttpClient, path: str = "/x", **options: float) -> errors.Profi
         (503, errors.ServerError),
     ],
 )
-def test_each_status_has_its_error(
-    http: HttpClient, service: Service, status: int, error: type[errors.ProfilemillError]
-) -> None:
+def test_each_status_has_its_error(http: HttpClient, service: Service, status: int, error: type[errors.ProfilemillError]) -> None:
     service.on("/x", Reply(status))
     found = raised(http)
     assert type(found) is error
@@ -184,9 +182,7 @@ def test_silence_is_a_network_error_that_may_have_had_its_effect(http: HttpClien
 def test_nobody_listening(time: FakeTime) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        http = HttpClient(
-            f"http://127.0.0.1:{taken.getsockname()[1]}", user=API_KEY, password=Secret(SECRET), clock=time.clock
-        )
+        http = HttpClient(f"http://127.0.0.1:{taken.getsockname()[1]}", user=API_KEY, password=Secret(SECRET), clock=time.clock)
         found = raised(http)
         http.close()
     assert isinstance(found, errors.NetworkError)
@@ -236,8 +232,4 @@ def test_parameters_repeat_and_are_encoded(http: HttpClient, service: Service) -
     service.on("/x", as_json())
     with http.get("/x", params=[("propKeys", "a b&c"), ("propKeys", "é")]) as answer:
         answer.json()
-        assert (
-            parse_qsl(answer.request.split("?")[1])
-            == service.seen[0].query
-            == [("propKeys", "a b&c"), ("propKeys", "é")]
-        )
+        assert parse_qsl(answer.request.split("?")[1]) == service.seen[0].query == [("propKeys", "a b&c"), ("propKeys", "é")]

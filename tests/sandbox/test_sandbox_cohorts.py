@@ -151,9 +151,7 @@ def test_a_cohort_can_be_changed_made_and_deleted(browse):
 
 def test_a_repeated_header_and_a_group_cohort_on_demand(browse, small):
     ids = {one.entry["name"]: one.entry["id"] for one in cohorts(small)}
-    browser = browse(
-        repeated_header=(ids["Weekly actives"],), group_cohorts=(ids["Buyers, 30 days"],), inline_members=1000
-    )
+    browser = browse(repeated_header=(ids["Weekly actives"],), group_cohorts=(ids["Buyers, 30 days"],), inline_members=1000)
     repeated = browser.ready(ids["Weekly actives"], props="1")
     table = rows(browser.get(f"/api/5/cohorts/request/{repeated}/file"))
     assert table[0][:4] == ["amplitude_id", "user_id", "amplitude_id", "version"]

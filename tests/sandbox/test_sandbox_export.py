@@ -34,9 +34,7 @@ def test_missing_credentials_are_401_and_wrong_ones_403(browse):
     assert browser.get(EXPORT, auth=None, start="20221121T00", end="20221121T00").status_code == 401
     wrong = browser.get(EXPORT, auth=("key", "wrong"), start="20221121T00", end="20221121T00")
     assert wrong.status_code == 403
-    assert wrong.json() == {
-        "error": {"http_code": 403, "type": "unspecified", "metadata": {"details": "Invalid API Key"}}
-    }
+    assert wrong.json() == {"error": {"http_code": 403, "type": "unspecified", "metadata": {"details": "Invalid API Key"}}}
 
 
 def test_a_broken_authorization_header_is_401(browse):
@@ -85,9 +83,7 @@ def test_an_hour_appears_three_hours_after_its_start(browse, hand):
     browser = browse()
     hand.time = datetime(2022, 11, 21, 17, 59, 59, tzinfo=UTC)
     assert browser.get(EXPORT, start="20221121T15", end="20221121T15").status_code == 404
-    assert hours(members(browser.get(EXPORT, start="20221121T14", end="20221121T15"))) == {
-        "123456/123456_2022-11-21_14"
-    }
+    assert hours(members(browser.get(EXPORT, start="20221121T14", end="20221121T15"))) == {"123456/123456_2022-11-21_14"}
     hand.time = datetime(2022, 11, 21, 18, 0, 0, tzinfo=UTC)
     assert browser.get(EXPORT, start="20221121T15", end="20221121T15").status_code == 200
 

@@ -131,9 +131,7 @@ def test_a_slow_answer_is_the_right_one(browse, hand):
 
 def test_a_star_meets_any_route_for_ever(browse):
     browser = browse("*:503:*")
-    assert [browser.get(path).status_code for path in ("/api/3/cohorts", "/api/2/export", "/api/3/cohorts")] == [
-        503
-    ] * 3
+    assert [browser.get(path).status_code for path in ("/api/3/cohorts", "/api/2/export", "/api/3/cohorts")] == [503] * 3
 
 
 def test_missing_credentials_use_up_no_fault(browse):

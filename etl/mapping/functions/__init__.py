@@ -49,17 +49,11 @@ def function_named(call: Call) -> Function:
     found = functions().get(call.name)
     if found is None:
         hint = nearest(call.name, functions()) or "known functions: " + ", ".join(functions())
-        raise ExpressionError(
-            "E201", f"there is no function {call.name!r}", call.start, call.start + len(call.name), hint
-        )
+        raise ExpressionError("E201", f"there is no function {call.name!r}", call.start, call.start + len(call.name), hint)
     given = len(call.arguments)
     if given < found.least or (found.most is not None and given > found.most):
         needed = (
-            str(found.least)
-            if found.least == found.most
-            else f"{found.least} to {found.most}"
-            if found.most
-            else f"at least {found.least}"
+            str(found.least) if found.least == found.most else f"{found.least} to {found.most}" if found.most else f"at least {found.least}"
         )
         raise ExpressionError(
             "E202",

@@ -44,11 +44,7 @@ def _compile(compiler: Compiler, call: Call) -> Sql:
     assert layout is not None  # the check came first
     formats = ", ".join(quote(form) for form in layout.formats)
     # strptime reads six digits at most; what a longer fraction adds is below a microsecond.
-    cut = (
-        f"regexp_replace(replace({text}, ',', '.'), '(\\.[0-9]{{6}})[0-9]+', '\\1')"
-        if len(layout.formats) > 1
-        else text
-    )
+    cut = f"regexp_replace(replace({text}, ',', '.'), '(\\.[0-9]{{6}})[0-9]+', '\\1')" if len(layout.formats) > 1 else text
     plain = f"CAST(try_strptime({cut}, [{formats}]) AS TIMESTAMPTZ)"
     return Sql(f"(CASE WHEN regexp_matches({text}, {quote(layout.pattern)}) THEN {plain} END)", Form.TIME)
 

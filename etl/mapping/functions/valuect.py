@@ -16,9 +16,7 @@ def _compile(compiler: Compiler, call: Call) -> Sql:
         return Sql(f"({one})", Form.COUNT_MAP)
     # A list starts with a bracket as plain text too; only then is its JSON looked at.
     fast = compiler.plain_text(value)
-    return Sql(
-        f"(CASE WHEN {fast}[1] = '[' AND starts_with({in_json}, '[') THEN {members} ELSE {one} END)", Form.COUNT_MAP
-    )
+    return Sql(f"(CASE WHEN {fast}[1] = '[' AND starts_with({in_json}, '[') THEN {members} ELSE {one} END)", Form.COUNT_MAP)
 
 
 FUNCTION = Function(

@@ -1,0 +1,68 @@
+"""Everything that can be wrong before a run, looked at without one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from etl.errors import ConfigurationError, ProfilemillError
+from etl.jobs import CohortsJob
+from etl.mapping import Mapping
+from etl.pipeline.project import Project
+from etl.profiles.fields import merged_fields, namespaces, of_mapping
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at; `error` is None when it is in order."""
+
+    subject: str
+    error: str | None = None
+    note: str = ""
+
+
+def check(project: Project, *, online: bool = True) -> list[Finding]:
+    """Looks at the mappings, the fields of all jobs together, the lake, and (`online`) each authorization's keys."""
+    findings = [Finding(f"jobs file {project.path.name}", note=f"{len(project.jobs.jobs)} jobs")]
+    mappings: dict[str, Mapping] = {}
+    for name, job in project.jobs.jobs.items():
+        try:
+            mappings[name] = project.mapping(job)
+            if isinstance(job, CohortsJob):
+                _check_exit_fields(name, job, mappings[name])
+            findings.append(Finding(f"mapping {job.mapping_name} of {name}", note=f"{len(mappings[name].fields)} fields"))
+        except ProfilemillError as error:
+            findings.append(Finding(f"mapping {job.mapping_name} of {name}", str(error)))
+    findings.append(_tried("fields of all jobs", lambda: _check_together(list(mappings.values()))))
+    findings.append(_tried(f"lake {project.lake.root}", project.lake.ensure_writable))
+    used = {job.authorization: job for job in project.jobs.jobs.values()}
+    for authorization, job in used.items() if online else ():
+        findings.append(_tried(f"authorization {authorization}", lambda job=job: project.client(job).list_cohorts()))
+    return findings
+
+
+def _tried(subject: str, action: object) -> Finding:
+    try:
+        found = action()  # type: ignore[operator]
+    except ProfilemillError as error:
+        return Finding(subject, str(error))
+    return Finding(subject, note=f"{len(found)} cohorts listed" if isinstance(found, list) else "")
+
+
+def _check_together(mappings: list[Mapping]) -> None:
+    streams = {mapping.stream: of_mapping(mapping) for mapping in mappings}
+    merged_fields(list(streams.values()))
+    namespaces(list(streams.values()))
+
+
+def _check_exit_fields(name: str, job: CohortsJob, mapping: Mapping) -> None:
+    """The two options name fields of the mapping, or are blank."""
+    for option, field in (
+        ("amplitude_id_field", job.amplitude_id_field),
+        ("cohort_names_field", job.cohort_names_field),
+    ):
+        if field and field not in {known.name for known in mapping.fields}:
+            raise ConfigurationError(
+                f"{option} names {field!r}, which is no field of the mapping {mapping.name}",
+                where={"job": name},
+                next_step="name a field, or leave it blank: cohorts are then only added",
+            )

@@ -1,0 +1,127 @@
+"""Where everything stands, read from the lake alone."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from etl.jobs import CohortsJob, EventsJob
+from etl.lake.loads import Load, current_loads
+from etl.lake.tables import files_of, transaction_of
+from etl.landing.archive import hour_of
+from etl.pipeline.events import read_reach
+from etl.pipeline.project import Project
+from etl.profiles.companions import count_profiles
+from etl.records import hour_text
+from etl.sources.amplitude_events import last_exportable
+from etl.windows import HOUR, Window
+
+# A load mapped by an earlier version of its mapping; `rebuild --from landing` maps it again.
+_COUNTED = ("lines", "rows", "duplicates", "rejects", "unidentified", "early")
+
+
+@dataclass
+class JobStatus:
+    """A job's loads in sum. `misfits` counts values that did not fit their kind, by field."""
+
+    job: str
+    stream: str
+    loads: int = 0
+    empty: int = 0
+    missing: int | None = None
+    first: str | None = None
+    newest: str | None = None
+    lines: int = 0
+    rows: int = 0
+    duplicates: int = 0
+    rejects: int = 0
+    unidentified: int = 0
+    early: int = 0
+    stale: int = 0
+    misfits: dict[str, int] = field(default_factory=dict)
+    cohorts: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass
+class Status:
+    """A lake at a glance. `waiting` counts loads that no build has applied yet."""
+
+    lake: str
+    jobs: list[JobStatus]
+    profiles: int
+    quarantined: int
+    build: int
+    waiting: int
+    conflicts: int
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def status(project: Project) -> Status:
+    """The state of every job and of the profiles. Asks nothing of Amplitude and writes nothing."""
+    loads = list(current_loads(project.lake).values())
+    jobs = []
+    for name, job in project.jobs.jobs.items():
+        own = [load for load in loads if load.stream == job.stream and load.scope == job.authorization]
+        found = _summed(name, job.stream, own, project.mapping(job).fingerprint)
+        if isinstance(job, EventsJob):
+            found.missing = _missing(project, job, own)
+            times = sorted(hour_text(load.time) for load in own)
+            found.first, found.newest = (times[0], times[-1]) if times else (None, None)
+        elif isinstance(job, CohortsJob):
+            found.cohorts = _cohorts(own)
+            found.newest = max((load.time.isoformat() for load in own), default=None)
+        jobs.append(found)
+    applied = transaction_of(project.lake.profiles, "loads") or 0
+    counted = count_profiles(project.lake) if files_of(project.lake.profiles) else {"profiles": 0, "quarantined": 0}
+    return Status(
+        lake=str(project.lake.root),
+        jobs=jobs,
+        build=transaction_of(project.lake.profiles, "build") or 0,
+        waiting=sum(1 for load in loads if load.sequence > applied and load.rows),
+        conflicts=sum(file.rows for file in files_of(project.lake.conflicts)),
+        **counted,
+    )
+
+
+def _summed(name: str, stream: str, loads: list[Load], fingerprint: str) -> JobStatus:
+    found = JobStatus(name, stream, loads=len(loads), empty=sum(1 for load in loads if load.lines == 0))
+    for column in _COUNTED:
+        setattr(found, column, sum(getattr(load, column) for load in loads))
+    found.stale = sum(1 for load in loads if load.mapping != fingerprint and load.lines)
+    for load in loads:
+        for field_name, count in json.loads(load.misfits).items():
+            found.misfits[field_name] = found.misfits.get(field_name, 0) + count
+    return found
+
+
+def _missing(project: Project, job: EventsJob, loads: list[Load]) -> int | None:
+    """Hours within the job's reach that are not loaded; None before the first run without a window."""
+    reach = read_reach(project.lake, job.authorization)
+    if reach is None:
+        return None
+    last: datetime = last_exportable(project.clock.now())
+    if last < reach.first_hour:
+        return 0
+    committed = {hour_of(load.unit) for load in loads}
+    return sum(1 for hour in Window(reach.first_hour, last + HOUR).hours if hour not in committed)
+
+
+def _cohorts(loads: list[Load]) -> list[dict[str, Any]]:
+    """The newest snapshot of each cohort."""
+    newest: dict[str, tuple[datetime, dict[str, Any]]] = {}
+    for load in loads:
+        details = json.loads(load.details)
+        one = {
+            "id": details["cohort_id"],
+            "name": details["cohort_name"],
+            "last_computed": load.time.isoformat(),
+            "members": load.lines - (details["exits"] or 0),
+            "exits": details["exits"],
+        }
+        if details["cohort_id"] not in newest or load.time > newest[details["cohort_id"]][0]:
+            newest[details["cohort_id"]] = (load.time, one)
+    return [one for _, one in sorted(newest.values(), key=lambda pair: str(pair[1]["name"]))]

@@ -1,0 +1,107 @@
+"""Rebuilding and compacting a lake."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+
+from filelock import FileLock
+
+from etl.errors import ConfigurationError
+from etl.lake.attempts import attempt_of, remove_attempts
+from etl.lake.layout import Lake
+from etl.lake.loads import Load, all_loads, compact_loads, in_force
+from etl.lake.swap import BESIDE, mark_ready, swap_in
+from etl.lake.tables import files_of, vacuum
+from etl.landing.manifest import read_manifest
+from etl.landing.store import drop_attempts, remove_leftovers
+from etl.mapping import Mapping
+from etl.pipeline.ingest import Ingest, attempt_folder, ingest
+from etl.pipeline.project import Project
+from etl.profiles.build import build_profiles
+from etl.profiles.fields import stream_fields
+from etl.reports import BuildReport, ImportReport
+
+# Longer than any run: what a run wrote and has not committed yet must survive a compaction beside it.
+UNCOMMITTED_HOURS = 48
+
+
+def rebuild_from_landing(project: Project, on_step: Callable[[str], None] = lambda step: None) -> tuple[list[ImportReport], BuildReport]:
+    """Maps every landed file again with today's mappings, builds profiles from that, and puts both in place together.
+
+    All tables are made beside the lake's own and swapped in at the end; until then everything reads as before.
+    """
+    lake = project.lake
+    lake.ensure_writable()
+    with FileLock(lake.root / ".rebuild.lock", timeout=0):
+        shutil.rmtree(lake.root / BESIDE, ignore_errors=True)
+        beside = Lake(lake.root / BESIDE)
+        beside.ensure_writable()
+        loads = list(in_force(all_loads(lake)).values())
+        reports = []
+        for name, mapping, own in _by_job(project, loads):
+            on_step(f"mapping {len(own)} loads of {name}")
+            landed = [read_manifest(attempt_folder(lake.landing, load)) for load in own]
+            reports.append(ingest(Ingest(beside, mapping, name, project.clock, force=True), landed))
+        on_step("building profiles")
+        report = build_profiles(beside, full=True, max_identifiers=project.jobs.max_identifiers)
+        mark_ready(lake.root)
+        swap_in(lake.root)
+    return reports, report
+
+
+def compact(lake: Lake, on_step: Callable[[str], None] = lambda step: None) -> dict[str, int]:
+    """Removes what no reader can see: attempts that do not count, files of old versions, leftovers of killed runs."""
+    lake.ensure_writable()
+    committed = all_loads(lake)
+    now = in_force(committed)
+    counting = {load.attempt for load in now.values()}
+    on_step("removing attempts that do not count")
+    removed = 0
+    for stream in stream_fields(lake):
+        for table in (lake.stream(stream), lake.fragments(stream)):
+            old = [file for file in files_of(table) if attempt_of(file) not in counting and _is_old(table.path / file.path)]
+            removed += remove_attempts(table, [attempt_of(file) for file in old])
+    remove_leftovers(lake.landing)
+    stale = [
+        folder
+        for load in now.values()
+        for folder in attempt_folder(lake.landing, load).parent.glob("*/")
+        if folder.name != load.attempt and (folder / "manifest.json").exists() and _is_old(folder)
+    ]
+    drop_attempts(lake.landing, stale)
+    on_step("rewriting the table of loads")
+    compact_loads(lake)
+    on_step("deleting files of old versions")
+    tables = [lake.loads, lake.rejects, lake.profiles, lake.identifiers, lake.changes, lake.conflicts]
+    tables += [table for stream in stream_fields(lake) for table in (lake.stream(stream), lake.fragments(stream))]
+    deleted = sum(vacuum(table, UNCOMMITTED_HOURS) for table in tables)
+    return {"attempts": removed + len(stale), "files": deleted}
+
+
+def _is_old(path: object) -> bool:
+    return time.time() - path.stat().st_mtime > UNCOMMITTED_HOURS * 3600  # type: ignore[attr-defined,no-any-return]
+
+
+def _by_job(project: Project, loads: list[Load]) -> list[tuple[str, Mapping, list[Load]]]:
+    """The loads of each job, with the job's mapping. Raises ConfigurationError for loads that no job maps."""
+    found = []
+    seen: set[str] = set()
+    for name, job in project.jobs.jobs.items():
+        own = sorted(
+            (load for load in loads if load.stream == job.stream and load.scope == job.authorization and load.load not in seen),
+            key=lambda load: load.time,
+        )
+        seen |= {load.load for load in own}
+        if own:
+            found.append((name, project.mapping(job), own))
+    orphans = sorted({f"{load.stream}/{load.scope}" for load in loads if load.load not in seen})
+    if orphans:
+        raise ConfigurationError(
+            "the lake holds loads that no job in the jobs file maps",
+            where={"file": project.path.name},
+            value=", ".join(orphans),
+            next_step="keep a job for them (keep_updated: false if it is not to run), then rebuild",
+        )
+    return found

@@ -1,0 +1,180 @@
+"""What the commands `run`, `status --samples` and `rebuild` do, with progress and reports on the screen."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from etl import screen
+from etl.engines.local import rows
+from etl.errors import ConfigurationError
+from etl.jobs import EventsJob, ParquetDestination
+from etl.lake.tables import files_of
+from etl.pipeline.cohorts import plan_cohorts, run_cohorts
+from etl.pipeline.events import plan_events, run_events
+from etl.pipeline.profiles import build, destinations_of, load_destination
+from etl.pipeline.project import Project
+from etl.pipeline.upkeep import rebuild_from_landing
+from etl.profiles.published import published_fields, published_query
+from etl.reports import ImportReport
+from etl.windows import Window, parse_hour
+
+_LONGEST_VALUE = 150
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run was asked for beyond its jobs."""
+
+    window: Window | None = None
+    cohorts: tuple[str, ...] = ()
+    force: bool = False
+    accept_exits: tuple[str, ...] = ()
+
+
+def read_window(start: str | None, end: str | None) -> Window | None:
+    """The window of `--from` and `--to`. Raises ConfigurationError when only one is given."""
+    if start is None and end is None:
+        return None
+    if start is None or end is None:
+        raise ConfigurationError("--from and --to go together", next_step="give both, as UTC hours; --to is exclusive")
+    return Window(parse_hour(start), parse_hour(end))
+
+
+def run(project: Project, names: Sequence[str], options: Options, *, as_json: bool) -> list[ImportReport]:
+    """Imports every job, then builds profiles and loads the destinations of the jobs."""
+    reports = []
+    for name in names:
+        with screen.progress(name) as steps:
+            if isinstance(project.job(name), EventsJob):
+                report = run_events(project, name, options.window, force=options.force, progress=steps)
+            else:
+                report = run_cohorts(
+                    project,
+                    name,
+                    options.cohorts,
+                    accept_exits=options.accept_exits,
+                    force=options.force,
+                    progress=steps,
+                )
+        reports.append(report)
+        if not as_json:
+            screen.show_import(report)
+    with screen.progress("profiles") as steps:
+        built = build(project, on_step=steps.on_text)
+    loaded = _load(project, destinations_of(project, names))
+    if as_json:
+        screen.print_json(
+            {
+                "imports": [report.as_dict() for report in reports],
+                "build": asdict(built),
+                "destinations": [asdict(one) for one in loaded],
+            }
+        )
+    else:
+        screen.show_build(built)
+        for one in loaded:
+            screen.show_load(one)
+    return reports
+
+
+def rebuild(project: Project, *, from_landing: bool, as_json: bool) -> None:
+    """Computes all profiles anew and loads every destination."""
+    with screen.progress("rebuild") as steps:
+        if from_landing:
+            reports, built = rebuild_from_landing(project, steps.on_text)
+        else:
+            reports, built = [], build(project, full=True, on_step=steps.on_text)
+    loaded = _load(project, list(project.jobs.destinations))
+    if as_json:
+        screen.print_json(
+            {
+                "imports": [report.as_dict() for report in reports],
+                "build": asdict(built),
+                "destinations": [asdict(one) for one in loaded],
+            }
+        )
+        return
+    for report in reports:
+        screen.show_import(report)
+    screen.show_build(built)
+    for one in loaded:
+        screen.show_load(one)
+
+
+def show_plan(project: Project, names: Sequence[str], options: Options, *, as_json: bool) -> None:
+    """What a run would ask Amplitude for."""
+    plans: dict[str, Any] = {}
+    for name in names:
+        if isinstance(project.job(name), EventsJob):
+            plans[name] = [str(window) for window in plan_events(project, name, options.window, force=options.force)]
+        else:
+            plans[name] = [one.as_dict() for one in plan_cohorts(project, name, options.cohorts, force=options.force)]
+    if as_json:
+        screen.print_json(plans)
+        return
+    for name, planned in plans.items():
+        screen.out.print(
+            f"{name}: {len(planned)} {'exports' if isinstance(project.job(name), EventsJob) else 'cohorts'}",
+            markup=False,
+        )
+        for one in planned:
+            line = (
+                one if isinstance(one, str) else f"{one['action']:<8} {one['name']} ({one['id']}), {one['size']} members: {one['reason']}"
+            )
+            screen.out.print(f"  {line}", markup=False)
+
+
+def show_samples(project: Project, count: int) -> None:
+    """Some profiles with much in them, and how to read all of them."""
+    lake = project.lake
+    if files_of(lake.profiles):
+        maps = [field.name for field in published_fields(lake) if field.kind.is_map]
+        richness = " + ".join(f'coalesce(cardinality("{name}"), 0)' for name in maps) or "0"
+        with lake.workspace() as (connection, _):
+            found = rows(
+                connection,
+                f"SELECT * FROM ({published_query(lake)}) ORDER BY {richness} DESC, profile_id LIMIT {count}",
+            )
+        for number, profile in enumerate(found, start=1):
+            screen.out.print(f"\nprofile {number} of {count}", style="bold")
+            screen.show_profile(
+                {name: dict(value) if name in maps and value is not None else value for name, value in profile.items()},
+                _LONGEST_VALUE,
+            )
+    screen.out.print("\nRead all of them:", style="bold")
+    for line in _how_to_read(project):
+        screen.out.print(f"  {line}", markup=False)
+
+
+def _how_to_read(project: Project) -> list[str]:
+    """Commands that work when pasted, from the folder one is in."""
+    python = _from_here(Path(sys.executable))
+    lines = []
+    for destination in project.jobs.destinations.values():
+        if isinstance(destination, ParquetDestination):
+            path = _from_here(destination.path)
+            lines.append(f"{python} -c \"import pandas; print(pandas.read_parquet('{path}'))\"")
+            lines.append(f"{python} -c \"import duckdb; print(duckdb.read_parquet('{path}/*.parquet'))\"")
+        elif destination.url.get_secret_value().startswith("sqlite:///"):
+            path = _from_here(Path(destination.url.get_secret_value().removeprefix("sqlite:///")))
+            query = f"SELECT profile_id, amplitude_events FROM {destination.table} LIMIT 5"
+            lines.append(f"{python} -c \"import sqlite3; print(*sqlite3.connect('{path}').execute('{query}'), sep='\\n')\"")
+    return lines
+
+
+def _from_here(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def _load(project: Project, names: Sequence[str]) -> list[Any]:
+    loaded = []
+    for name in names:
+        with screen.progress(f"destination {name}") as steps:
+            steps.on_text("loading")
+            loaded.append(load_destination(project, name))
+    return loaded

@@ -1,0 +1,182 @@
+"""What people see: progress on stderr, tables on stdout. Programs take `--json` instead."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from etl.pipeline.project import Progress as Steps
+from etl.pipeline.status import JobStatus, Status
+from etl.reports import BuildReport, ImportReport, LoadReport
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+_MOST_NAMED = 5
+
+
+def print_json(content: Any) -> None:
+    """One JSON document on stdout."""
+    out.print(json.dumps(content, ensure_ascii=False, indent=2, default=_json_default), markup=False)
+
+
+def print_error(text: str) -> None:
+    err.print(f"[bold red]error:[/] {escape(text)}")
+
+
+@contextlib.contextmanager
+def progress(title: str) -> Iterator[Steps]:
+    """A bar while the block runs; on a stderr that is no terminal, a line per step."""
+    if not err.is_terminal:
+        yield Steps(on_text=lambda text: err.print(f"{title}: {text}", markup=False))
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task(escape(title), total=None)
+        yield Steps(
+            on_text=lambda text: bar.update(task, description=f"{escape(title)} · {escape(text)}"),
+            on_steps=lambda done, total: bar.update(task, completed=done, total=total),
+            on_bytes=lambda count: bar.update(task, description=f"{escape(title)} · {count / 1e6:.1f} MB received") if count else None,
+        )
+
+
+def show_import(report: ImportReport) -> None:
+    """What an import did, a line per fact that is not zero."""
+    out.print(f"[bold]{escape(report.job)}[/]")
+    listed = [
+        ("loaded", report.loaded), ("replaced", report.replaced), ("unchanged", report.unchanged), ("empty", report.empty),
+        ("not yet exportable", report.open), ("smaller than before, kept as it was", report.shrunk), ("skipped", report.skipped),
+    ]  # fmt: skip
+    for label, loads in listed:
+        if loads:
+            shown = ", ".join(load.split("/", 1)[-1] if "/" in load else load for load in loads[:_MOST_NAMED])
+            more = f" and {len(loads) - _MOST_NAMED:,} more" if len(loads) > _MOST_NAMED else ""
+            out.print(f"  {label:<12} {len(loads):>9,}  {escape(shown)}{more}")
+    if not any(loads for _, loads in listed) and not report.failed:
+        out.print("  nothing to import")
+    counts = {
+        "records": report.rows,
+        "duplicates": report.duplicates,
+        "rejects": report.rejects,
+        "unidentified": report.unidentified,
+        "ahead of time": report.early,
+        "exits": report.exits,
+    }
+    for label, count in counts.items():
+        if count:
+            out.print(f"  {label:<12} {count:>9,}")
+    for name, misfit in report.misfits.items():
+        samples = ", ".join(misfit["samples"])
+        out.print(f"  {misfit['count']:,} values of {escape(name)} did not fit its kind, for example {escape(samples)}")
+    for name, text in report.failed.items():
+        out.print(f"  [red]failed[/] {escape(name)}\n    {escape(text)}")
+
+
+def show_build(report: BuildReport) -> None:
+    what = (
+        f"{report.inserted:,} new, {report.updated:,} updated, {report.merged_away:,} merged away" if report.changed else "nothing changed"
+    )
+    out.print(f"[bold]profiles[/]\n  {'in total':<12} {report.profiles:>9,}  {what}")
+    if report.conflicts:
+        out.print(f"  {'conflicts':<12} {report.conflicts:>9,}  identifiers claimed by two people; see the table `conflicts`")
+    if report.quarantined:
+        out.print(f"  {'quarantined':<12} {report.quarantined:>9,}  profiles with too many identifiers, left out of destinations")
+
+
+def show_load(report: LoadReport) -> None:
+    what = (
+        f"{report.written:,} rows written" + (f", {report.deleted:,} deleted" if report.deleted else "")
+        if report.written or report.deleted or report.full
+        else "up to date"
+    )
+    out.print(f"[bold]{escape(report.destination)}[/]  {what}  {escape(report.location)}")
+
+
+def show_status(found: Status) -> None:
+    """A block per job, then the profiles."""
+    for job in found.jobs:
+        _show_job(job)
+    waiting = f", {found.waiting:,} loads wait for a build" if found.waiting else ""
+    out.print(f"[bold]profiles[/] {found.profiles:,} (build {found.build}{waiting})")
+    if found.quarantined:
+        out.print(f"  {found.quarantined:,} more in quarantine: too many identifiers")
+    if found.conflicts:
+        out.print(f"  {found.conflicts:,} links not followed: identifiers that two people claim, in the table `conflicts`")
+    out.print(f"[bold]lake[/] {escape(found.lake)}")
+
+
+def _show_job(job: JobStatus) -> None:
+    out.print(f"[bold]{escape(job.job)}[/] ({job.stream})")
+    if not job.loads:
+        out.print("  nothing is loaded yet")
+    elif not job.cohorts:
+        missing = "" if job.missing is None else f", {job.missing:,} missing"
+        out.print(f"  {job.loads:,} hours from {job.first} to {job.newest}, {job.empty:,} of them empty{missing}")
+    counts = [
+        (job.rows, "records"),
+        (job.duplicates, "duplicates"),
+        (job.rejects, "rejects"),
+        (job.unidentified, "without an identifier"),
+        (job.early, "more than a day ahead of their upload"),
+    ]
+    if job.loads:
+        out.print("  " + ", ".join(f"{count:,} {label}" for count, label in counts if count or label in ("records", "rejects")))
+    _show_details(job)
+
+
+def _show_details(job: JobStatus) -> None:
+    for cohort in job.cohorts:
+        left = f", {cohort['exits']:,} left" if cohort["exits"] else ""
+        name = escape(f"{cohort['name']} ({cohort['id']})")
+        out.print(f"  {name}: {cohort['members']:,} members{left}, computed {cohort['last_computed']}")
+    for name, count in job.misfits.items():
+        out.print(f"  {count:,} values of {escape(name)} did not fit its kind")
+    if job.stale:
+        out.print(
+            f"  {job.stale:,} loads were mapped by an earlier version of the mapping: `profilemill rebuild --from landing` maps them again"
+        )
+
+
+def show_profile(profile: dict[str, Any], longest: int | None = None) -> None:
+    """A profile as `field: value` lines, empty fields left out; values cut at `longest`."""
+    for name, value in profile.items():
+        if value is None:
+            continue
+        if isinstance(value, datetime):
+            value = value.isoformat()
+        text = json.dumps(value, ensure_ascii=False, default=_json_default) if not isinstance(value, str) else value
+        if longest is not None and len(text) > longest:
+            text = text[:longest] + " …"
+        out.print(f"  {name:<32} {text}", markup=False)
+
+
+def show_mapped(rows: list[dict[str, Any]]) -> None:
+    """Mapped rows as JSON lines, missing fields left out."""
+    for row in rows:
+        out.print(
+            json.dumps(
+                {name: value for name, value in row.items() if value is not None},
+                ensure_ascii=False,
+                default=_json_default,
+            ),
+            markup=False,
+        )
+
+
+def _json_default(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value)

@@ -1,0 +1,91 @@
+"""Lakes for tests: loads from records in memory, and profiles read back in the reference's form."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from etl.engines.local import rows
+from etl.lake.layout import Lake
+from etl.lake.tables import files_of, relation
+from etl.landing.manifest import Landed, LoadId
+from etl.landing.store import incoming, place
+from etl.mapping import Mapping, load_mapping
+from etl.pipeline.ingest import Ingest, ingest
+from etl.profiles.published import published_query
+from tests.profiles.reference import Profile
+
+START = datetime(2024, 3, 1, tzinfo=UTC)
+
+MAPPING = """
+stream: amplitude_events
+time: time
+key: key
+by: [user, device]
+fields:
+  - {field: user, from: user, kind: string}
+  - {field: device, from: device, kind: string}
+  - {field: city, from: city, kind: string}
+  - {field: props, from: 'match("props.")', kind: 'map[string]string'}
+  - {field: counts, from: valuect(type), kind: 'map[string]intsum'}
+"""
+
+
+def mapping_in(folder: Path) -> Mapping:
+    path = folder / "small.yaml"
+    path.write_text(MAPPING, encoding="utf-8")
+    return load_mapping(str(path), [])
+
+
+def land(lake: Lake, hour: int, records: list[dict[str, Any]]) -> Landed:
+    """An attempt of the upload hour number `hour`."""
+    attempt = secrets.token_hex(8)
+    time = START + timedelta(hours=hour)
+    folder = incoming(lake.landing, attempt)
+    text = "".join(json.dumps(record | {"time": (START + timedelta(seconds=record["time"])).isoformat()}) + "\n" for record in records)
+    (folder / "0.json").write_text(text, encoding="utf-8")
+    load = LoadId("amplitude_events", "shop", time.strftime("%Y-%m-%dT%H"))
+    return place(lake.landing, Landed(load, attempt, folder, ("0.json",), time, size=len(text)))
+
+
+def load(lake: Lake, mapping: Mapping, hours: dict[int, list[dict[str, Any]]]) -> None:
+    """Loads hours, replacing whatever they held."""
+    ingest(Ingest(lake, mapping, "job", force=True), [land(lake, hour, records) for hour, records in hours.items()])
+
+
+def read(lake: Lake) -> dict[str, Profile]:
+    """The published profiles as the reference has them."""
+    source = relation(lake.profiles, (file.path for file in files_of(lake.profiles)))
+    if source is None:
+        return {}
+    with lake.workspace() as (connection, _):
+        found = rows(
+            connection,
+            f"""SELECT p.*, s._identifiers, s._records FROM ({published_query(lake)}) p
+            JOIN (SELECT profile_id, _identifiers, _records FROM {source}) s USING (profile_id)""",
+        )
+    return {row["profile_id"]: _profile(row) for row in found}
+
+
+def read_identifiers(lake: Lake) -> dict[tuple[str, str], str]:
+    """The table `identifiers`."""
+    source = relation(lake.identifiers, (file.path for file in files_of(lake.identifiers)))
+    with lake.workspace() as (connection, _):
+        found = rows(connection, f"SELECT namespace, value, profile_id FROM {source}") if source else []
+    return {(row["namespace"], row["value"]): row["profile_id"] for row in found}
+
+
+def _profile(row: dict[str, Any]) -> Profile:
+    return Profile(
+        id=row["profile_id"],
+        identifiers={(one["namespace"], one["value"]) for one in row["_identifiers"]},
+        first=int((row["first_seen"] - START).total_seconds()),
+        last=int((row["last_seen"] - START).total_seconds()),
+        records=row["_records"],
+        city=row["city"],
+        props=dict(row["props"] or []),
+        counts=dict(row["counts"] or []),
+    )
