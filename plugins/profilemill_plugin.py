@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
 from airflow.plugins_manager import AirflowPlugin
 from amplitude_airflow import pools
 from amplitude_airflow.timetable import DelayedIntervalTimetable
@@ -13,5 +11,5 @@ class ProfilemillPlugin(AirflowPlugin):
     """Registers the timetable of event jobs, and the listener that creates the pools."""
 
     name = "profilemill"
-    timetables: ClassVar[list[Any]] = [DelayedIntervalTimetable]
-    listeners: ClassVar[list[Any]] = [pools]
+    timetables = [DelayedIntervalTimetable]  # noqa: RUF012 (Airflow's form)
+    listeners = [pools]  # noqa: RUF012

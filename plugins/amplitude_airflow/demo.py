@@ -125,9 +125,7 @@ def _wait(api: AirflowApi, services: Services, runs: Sequence[Run], update: Call
         time.sleep(_TICK)
 
 
-def _wait_for_profiles(
-    api: AirflowApi, services: Services, imports: Sequence[Run], update: Callable[[str], None]
-) -> None:
+def _wait_for_profiles(api: AirflowApi, services: Services, imports: Sequence[Run], update: Callable[[str], None]) -> None:
     """Waits for a run of `profiles` that began after the last import's report, and starts one if none comes."""
     ready = max(str(task["start_date"]) for run in imports for task in api.tasks(run) if task["task_id"] == "report")
     end = time.monotonic() + _ASSET_SECONDS

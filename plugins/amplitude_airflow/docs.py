@@ -47,14 +47,11 @@ def of_profiles(path: Path, jobs: Jobs) -> str:
 
 def _events(job: EventsJob) -> list[str]:
     return [
-        (
-            "Imports raw events, hour by hour of their upload, each hour when Amplitude has it ready: "
-            "two hours after the hour has ended."
-        ),
+        ("Imports raw events, hour by hour of their upload, each hour when Amplitude has it ready: two hours after the hour has ended."),
         "",
         (
             f"The first run reaches back {job.backfill_days} days, in requests of at most {job.hours_per_request} "
-            "hours. To import a period, trigger it with **From** and **To**; for single hours Airflow's backfill works too."
+            "hours. To import a period, trigger it with **From** and **To**; for single hours a backfill works too."
         ),
     ]
 

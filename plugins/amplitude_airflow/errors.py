@@ -41,9 +41,7 @@ class TryAgain(AirflowException):
 class DelayPolicy(RetryPolicy):
     """Retries after the delay that a server asked for; without one as the task's own settings say."""
 
-    def evaluate(
-        self, exception: BaseException, try_number: int, max_tries: int, context: Context | None = None
-    ) -> RetryDecision:
+    def evaluate(self, exception: BaseException, try_number: int, max_tries: int, context: Context | None = None) -> RetryDecision:
         if isinstance(exception, TryAgain) and exception.delay:
             return RetryDecision.retry(timedelta(seconds=exception.delay), "the server asked for this delay")
         return RetryDecision.default()

@@ -95,9 +95,7 @@ def build_profiles_dag(path: Path) -> DAG:
         built = build_profiles.override(task_id="build")(str(path))
         destinations = list(dict.fromkeys(name for job in jobs.jobs.values() for name in job.destinations))
         if destinations:
-            built >> load_destination.override(task_id="load").partial(jobs_file=str(path)).expand(
-                destination=destinations
-            )
+            built >> load_destination.override(task_id="load").partial(jobs_file=str(path)).expand(destination=destinations)
     return dag
 
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowFailException
@@ -34,7 +34,7 @@ class ImportCohortOperator(BaseOperator):
     """
 
     # Nothing is a template: a cohort may be called anything, {{ braces }} included.
-    template_fields: ClassVar[Sequence[str]] = ()
+    template_fields: Sequence[str] = ()
     ui_color = "#e8eefc"
 
     def __init__(
@@ -74,9 +74,7 @@ class ImportCohortOperator(BaseOperator):
                 return self._load(context, project, request_id)
         until = datetime.now(UTC) + self.deadline
         self.defer(
-            trigger=CohortTrigger(
-                self.jobs_file, self.job, request_id, until.isoformat(), poll_settings(self.first_poll)
-            ),
+            trigger=CohortTrigger(self.jobs_file, self.job, request_id, until.isoformat(), poll_settings(self.first_poll)),
             method_name="finish",
         )
 

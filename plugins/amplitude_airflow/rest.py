@@ -44,9 +44,7 @@ class AirflowApi:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._session.close()
 
     def get(self, path: str, **params: Any) -> dict[str, Any]:
@@ -90,9 +88,7 @@ class AirflowApi:
 
     def tasks(self, run: Run) -> list[dict[str, Any]]:
         """The task instances of a run."""
-        found: list[dict[str, Any]] = self.get(f"dags/{run.dag}/dagRuns/{quote(run.run)}/taskInstances", limit=1000)[
-            "task_instances"
-        ]
+        found: list[dict[str, Any]] = self.get(f"dags/{run.dag}/dagRuns/{quote(run.run)}/taskInstances", limit=1000)["task_instances"]
         return found
 
     def states(self, run: Run) -> Counter[str]:

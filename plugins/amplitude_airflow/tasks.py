@@ -104,9 +104,7 @@ def report_import(job: str, planned: list[Any] | None, results: Any) -> dict[str
         if count:
             log.info("  %-16s %s", name, count)
     if missing:
-        log.warning(
-            "%d imports failed: the log of each says what to do; running the job again does only those", missing
-        )
+        log.warning("%d imports failed: the log of each says what to do; running the job again does only those", missing)
     return total | {"imports": len(done), "failed": missing}
 
 

@@ -41,9 +41,7 @@ class DelayedIntervalTimetable(Timetable):
         """The newest hour that is due at `run_after`."""
         return self._newest(run_after)
 
-    def next_dagrun_info(
-        self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
-    ) -> DagRunInfo | None:
+    def next_dagrun_info(self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction) -> DagRunInfo | None:
         starts = []
         if last_automated_data_interval is not None:
             starts.append(_floor(last_automated_data_interval.end))

@@ -33,7 +33,7 @@ class CohortTrigger(BaseTrigger):
     """
 
     def __init__(self, jobs_file: str, job: str, request_id: str, deadline: str, poll: dict[str, Any]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.jobs_file = jobs_file
         self.job = job
         self.request_id = request_id
@@ -50,7 +50,7 @@ class CohortTrigger(BaseTrigger):
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        yield TriggerEvent(await self._outcome())
+        yield TriggerEvent(await self._outcome())  # type: ignore[no-untyped-call]
 
     async def _outcome(self) -> dict[str, Any]:
         # A trigger that raises fails its task without a retry and without its text: everything becomes an event.

@@ -46,9 +46,7 @@ class Wait:
 
     def until(self, seconds: float) -> None:
         poll = PollPolicy(before_first=10, first=5, growth=2, longest=30, odd=3)
-        asyncio.run(
-            wait_until_ready(self.status, START + timedelta(seconds=seconds), poll, now=self.now, sleep=self.sleep)
-        )
+        asyncio.run(wait_until_ready(self.status, START + timedelta(seconds=seconds), poll, now=self.now, sleep=self.sleep))
 
 
 def test_the_first_look_is_after_ten_seconds_and_the_pauses_grow() -> None:
@@ -112,9 +110,7 @@ def test_a_slow_answer_does_not_hold_up_the_event_loop() -> None:
 
     async def both() -> None:
         poll = PollPolicy(before_first=0)
-        waiting = asyncio.create_task(
-            wait_until_ready(lambda: asyncio.to_thread(slow), START + timedelta(days=9999), poll)
-        )
+        waiting = asyncio.create_task(wait_until_ready(lambda: asyncio.to_thread(slow), START + timedelta(days=9999), poll))
         for _ in range(3):
             await asyncio.sleep(0)
         assert not waiting.done()
@@ -125,11 +121,11 @@ def test_a_slow_answer_does_not_hold_up_the_event_loop() -> None:
 
 
 def run(trigger: CohortTrigger) -> Any:
-    async def first() -> Any:
-        async for event in trigger.run():
-            return event.payload
+    async def events() -> list[Any]:
+        return [event.payload async for event in trigger.run()]
 
-    return asyncio.run(first())
+    (payload,) = asyncio.run(events())
+    return payload
 
 
 def trigger(jobs_file: Path, request_id: str, **poll: float) -> CohortTrigger:
@@ -175,5 +171,3 @@ def test_it_is_stored_as_plain_json_without_keys(jobs_file: Path) -> None:
     assert path == CLASS_PATH
     assert CohortTrigger(**json.loads(json.dumps(arguments))).serialize() == (path, arguments)
     assert "secret" not in json.dumps(arguments).replace(str(jobs_file), "")
-
-
