@@ -23,8 +23,10 @@ class ServiceFailed(Exception):
 class Services:
     """Each service is a session of its own, so that a Ctrl-C reaches only us and we stop them in order."""
 
-    def __init__(self, logs: Path) -> None:
+    def __init__(self, logs: Path, patience: float = _STOP_SECONDS) -> None:
+        """`patience`: seconds between asking and killing."""
         self.logs = logs
+        self._patience = patience
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Self:
@@ -69,20 +71,25 @@ class Services:
     def log_of(self, name: str) -> Path:
         return self.logs / f"{name}.log"
 
+    @property
+    def sessions(self) -> list[int]:
+        """The ids of the running services' sessions."""
+        return [process.pid for process in self._running.values()]
+
     def stop(self) -> None:
         """Stops all services and their descendants: first they are asked, then they are killed."""
-        sessions = [process.pid for process in self._running.values()]
+        sessions = self.sessions
         for process in self._running.values():
             _signal_group(process.pid, signal.SIGTERM)
-        end = time.monotonic() + _STOP_SECONDS
+        end = time.monotonic() + self._patience
         for process in self._running.values():
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.1, end - time.monotonic()))
+                process.wait(max(0.0, end - time.monotonic()))
         for process in self._running.values():
             _signal_group(process.pid, signal.SIGKILL)
             process.wait()
         # Airflow gives some of its children process groups of their own; they keep the session.
-        for pid in _members(sessions):
+        for pid in processes_of(sessions):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._running.clear()
@@ -112,7 +119,7 @@ def _signal_group(group: int, number: signal.Signals) -> None:
         os.killpg(group, number)
 
 
-def _members(sessions: Sequence[int]) -> list[int]:
+def processes_of(sessions: Sequence[int]) -> list[int]:
     """The living processes of the sessions; none where the system has no /proc."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):

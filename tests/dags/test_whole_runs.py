@@ -15,7 +15,13 @@ from etl.lake.loads import current_loads
 from etl.profiles.published import read_profiles
 from etl.sandbox.server import RunningSandbox
 
-pytestmark = [pytest.mark.airflow, pytest.mark.usefixtures("airflow_database")]
+# A whole run goes through most of Airflow; only what our own modules warn of is an error here.
+pytestmark = [
+    pytest.mark.airflow,
+    pytest.mark.usefixtures("airflow_database"),
+    pytest.mark.filterwarnings("ignore"),
+    pytest.mark.filterwarnings("error:::(etl|amplitude_airflow)"),
+]
 DAY = {"from": "2022-11-21T00", "to": "2022-11-22T00"}
 
 
