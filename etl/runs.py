@@ -147,7 +147,8 @@ def show_samples(project: Project, count: int) -> None:
             first = {name: shown[name] for name in [*KEYS, *identifiers, *maps, *shown] if shown[name] is not None}
             screen.show_profile(dict(list(first.items())[:_MOST_FIELDS]), _LONGEST_VALUE)
             if len(first) > _MOST_FIELDS:
-                command = f"profilemill profiles show profile_id={profile['profile_id']}"
+                command = f"{_from_here(Path(sys.executable).parent)}/profilemill profiles show profile_id={profile['profile_id']}"
+                command += f" --jobs {_from_here(project.path)}"
                 screen.out.print(f"  and {len(first) - _MOST_FIELDS} more fields: {command}", markup=False)
     screen.out.print("\nRead all of them:", style="bold")
     for line in _how_to_read(project):
