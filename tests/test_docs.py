@@ -1,0 +1,84 @@
+"""The documents say what the program does: their commands are run, their tables compared."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from etl.cli import app
+from etl.jobs import CohortsJob, EventsJob, json_schema, load_jobs
+from etl.mapping.reference import reference
+from etl.sandbox.amplitude import SandboxOptions
+from etl.sandbox.server import running_sandbox
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_the_command_line_page(tmp_path: Path) -> None:
+    page = (ROOT / "docs/command-line.md").read_text(encoding="utf-8")
+    (jobs,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "jobs.yaml").write_text(jobs, encoding="utf-8")
+    blocks = re.findall(r"```console\n\$ (.*?)\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) > 8
+    with running_sandbox(SandboxOptions()) as sandbox:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        environment = os.environ | {"AMPLITUDE_BASE_URL": sandbox.url, "COLUMNS": "200", "PATH": path}
+        for command, output in blocks:
+            done = subprocess.run(command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+            assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+            for line in output.splitlines():
+                assert line in done.stdout, f"{command}\n{done.stdout}"
+
+
+def test_every_command_has_help_and_stands_in_the_documents() -> None:
+    pages = "".join(path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+    group = typer.main.get_command(app)
+    commands = {name: command for name, command in group.commands.items() if not command.hidden}  # type: ignore[attr-defined]
+    for name, command in commands.items():
+        assert command.help, f"{name} has no help"
+        assert command.epilog or name == "profiles", f"{name} has no example"
+        assert f"profilemill {name}" in pages or name == "compact", f"{name} is in no document"
+
+
+def test_the_language_page_is_the_specification() -> None:
+    assert (ROOT / "mappings/README.md").read_text(encoding="utf-8") == reference(), "run `python -m etl.mapping.reference`"
+
+
+def test_the_schema_is_the_model() -> None:
+    assert json.loads((ROOT / "docs/jobs.schema.json").read_text(encoding="utf-8")) == json_schema(), "run `make schema`"
+
+
+def test_every_option_of_a_job_stands_on_its_page() -> None:
+    page = (ROOT / "docs/jobs.md").read_text(encoding="utf-8")
+    for model in (EventsJob, CohortsJob):
+        for name in set(model.model_fields) - {"type"}:
+            assert f"`{name}`" in page, name
+
+
+@pytest.mark.parametrize("path", ["README.md", "docs/command-line.md"])
+def test_the_jobs_files_shown_are_right(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AMPLITUDE_API_KEY", "AMPLITUDE_SECRET_KEY", "AMPLITUDE_BASE_URL"):
+        monkeypatch.setenv(name, "x")
+    (text,) = re.findall(r"```yaml\n(.*?)```", (ROOT / path).read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "jobs.yaml").write_text(text, encoding="utf-8")
+    assert set(load_jobs(tmp_path / "jobs.yaml").jobs) == {"shop-events", "shop-cohorts"}
+
+
+def test_the_readmes_first_commands_are_targets() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert readme.split("```")[1].split() == ["make", "demo", "make", "test"]
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert all(f"\n{target}:" in makefile for target in ("demo", "test", "up", "setup", "help"))
+
+
+def test_links_lead_somewhere() -> None:
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "mappings/README.md"]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
