@@ -96,11 +96,14 @@ class AirflowApi:
         return Counter(str(task["state"] or "waiting") for task in self.tasks(run))
 
     def log(self, run: Run, task: dict[str, Any], lines: int = 30) -> str:
-        """The end of a task instance's log, as text."""
+        """The end of a task instance's log, as text; of a failed one, what it failed with."""
         path = f"dags/{run.dag}/dagRuns/{quote(run.run)}/taskInstances/{task['task_id']}/logs/{task['try_number']}"
         content = self.get(path, map_index=task["map_index"], full_content="true")["content"]
         texts = [_log_line(one) for one in content] if isinstance(content, list) else [str(content)]
-        return "\n".join([line for text in texts for line in text.splitlines()][-lines:])
+        told = [line for text in texts for line in text.splitlines() if not line.startswith("::")]
+        if "Task failed with exception" in told:
+            told = told[told.index("Task failed with exception") + 1 :]
+        return "\n".join(told[-lines:])
 
 
 def _run(content: dict[str, Any]) -> Run:

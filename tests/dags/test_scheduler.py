@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,8 @@ def finished(api: AirflowApi, services: Services, find: Callable[[], Run | None]
 
 def test_jobs_run_by_the_scheduler_and_start_the_profiles(jobs_file: Path, sandbox: RunningSandbox, tmp_path: Path) -> None:
     """Pools are made, cohorts wait in the triggerer, assets start the profiles, and at the end no process is left."""
-    text = jobs_file.read_text().replace("label: Shop events,", "keep_updated: false,")
+    # A backfill of no days: the run that the schedule starts at once finds nothing to do.
+    text = jobs_file.read_text().replace("label: Shop events,", "backfill_days: 0,")
     jobs_file.write_text(text.replace("    time_of_day:", "    keep_updated: false\n    cohorts: [Everybody]\n    time_of_day:"))
     airflow = LocalAirflow(tmp_path / "airflow", ROOT, free_port(), jobs_file)
     steps: list[str] = []
@@ -56,6 +58,11 @@ def test_jobs_run_by_the_scheduler_and_start_the_profiles(jobs_file: Path, sandb
                 return runs[-1] if runs else None
 
             assert finished(api, services, covering).state == "success"
+            (scheduled,) = [run for run in api.get("dags/shop-events/dagRuns")["dag_runs"] if run["run_type"] == "scheduled"]
+            start, end, after = (
+                datetime.fromisoformat(scheduled[name]) for name in ("data_interval_start", "data_interval_end", "run_after")
+            )
+            assert (end - start, after - end) == (timedelta(hours=1), timedelta(hours=2))
             pools = {pool["name"]: pool for pool in api.get("pools")["pools"]}
             assert (pools["amplitude_shop"]["slots"], pools["amplitude_shop"]["include_deferred"]) == (4, True)
             (mapped,) = [task for task in api.tasks(imports[0]) if task["task_id"] == "import_cohort"]
