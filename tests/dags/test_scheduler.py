@@ -39,7 +39,7 @@ def test_jobs_run_by_the_scheduler_and_start_the_profiles(jobs_file: Path, sandb
     jobs_file.write_text(text.replace("    time_of_day:", "    keep_updated: false\n    cohorts: [Everybody]\n    time_of_day:"))
     airflow = LocalAirflow(tmp_path / "airflow", ROOT, free_port(), jobs_file)
     steps: list[str] = []
-    with Services(tmp_path / "services") as services:
+    with Services(tmp_path / "services", patience=3.0) as services:
         airflow.start(services, airflow.environment(), steps.append)
         sessions = services.sessions
         with AirflowApi(airflow.url) as api:
