@@ -23,6 +23,8 @@ from etl.settings import utc_now
 from etl.windows import HOUR, Window, parse_hour
 
 if TYPE_CHECKING:
+    from airflow.sdk.api.datamodels._generated import DagRunType
+
     from etl.pipeline.project import Project
 
 log = logging.getLogger(__name__)
@@ -137,14 +139,14 @@ def load_destination(jobs_file: str, destination: str) -> dict[str, Any]:
     return dict(vars(made))
 
 
-def window_of(params: Mapping[str, Any], run_type: str, start: datetime | None, end: datetime | None) -> Window | None:
+def window_of(params: Mapping[str, Any], run_type: DagRunType | str, start: datetime | None, end: datetime | None) -> Window | None:
     """The window of a run: the form's hours, else the interval of a backfill; None for whatever is missing.
 
     `from` alone reaches to the hour that is running. Raises ConfigurationError.
     """
     first, last = (params.get("from") or None), (params.get("to") or None)
     if first is None and last is None:
-        if str(run_type) == "backfill" and start is not None and end is not None:
+        if getattr(run_type, "value", run_type) == "backfill" and start is not None and end is not None:
             return Window(start, end)
         return None
     if first is None:

@@ -48,6 +48,11 @@ def test_jobs_run_by_the_scheduler_and_start_the_profiles(jobs_file: Path, sandb
             assert api.get("plugins/importErrors")["import_errors"] == []
             day = {"from": "2022-11-21T00", "to": "2022-11-21T06"}
             imports = [api.trigger("shop-cohorts"), api.trigger("shop-events", day)]
+            # Airflow's own backfill: the interval of the run is the hour that it imports.
+            hour = "2022-11-21T10:00:00Z"
+            api.post("backfills", {"dag_id": "shop-events", "from_date": hour, "to_date": hour, "max_active_runs": 1})
+            (backfill,) = [run for run in api.runs("shop-events") if run.kind == "backfill"]
+            imports.append(backfill)
             for run in imports:
                 ended = finished(api, services, lambda run=run: api.run(run))
                 assert ended.state == "success", api.tasks(run)
@@ -70,5 +75,5 @@ def test_jobs_run_by_the_scheduler_and_start_the_profiles(jobs_file: Path, sandb
     assert processes_of(sessions) == []
     assert steps[0] == "preparing Airflow's database"
     lake = Lake(jobs_file.parent / "lake")
-    assert len(current_loads(lake)) == 7
+    assert len(current_loads(lake)) == 8
     assert len(read_profiles(lake.root)) > 0
