@@ -17,8 +17,8 @@ setup: .venv/.complete ## Make .venv with the profilemill command and everything
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Profilemill needs Python 3.11 or newer; name one: make PYTHON=python3.12 ...")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@echo "installing Airflow and Profilemill into .venv ..."
-	@VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --compile-bytecode -c constraints.txt -e '.[airflow,test]'
+	@echo "installing Airflow and Profilemill into .venv (about 300 MB the first time) ..."
+	@$(BIN)/uv pip install --python $(BIN)/python --quiet --compile-bytecode -c constraints.txt -e '.[airflow,test]'
 	@touch $@
 
 demo: setup ## Import a sandbox Amplitude through Airflow and show the profiles

@@ -16,6 +16,10 @@ from etl.faults import Fault, nearest
 
 ENVIRONMENT = "PROFILEMILL_JOBS"
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+# Whatever looks like a credential's key, also when it is misspelt.
+_SECRET = re.compile(
+    r"""(?i)([\w-]*(?:key|secret|passw|token|url|login)[\w-]*["']?\s*:\s*)((?!["']?\$\{)(?:"[^"]*"|'[^']*'|[^\s,}{\[]+))"""
+)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -145,6 +149,11 @@ class Jobs(_Strict):
     max_identifiers: int = Field(50, ge=2, description="A profile with more identifiers goes into quarantine.")
 
 
+def _without_secrets(line: str) -> str:
+    """The line with the values of keys, secrets and URLs starred out, unless they are variables; its length stays."""
+    return _SECRET.sub(lambda found: found.group(1) + "*" * len(found.group(2)), line)
+
+
 class _Faulty(Exception):
     def __init__(self, path: tuple[Any, ...], message: str, hint: str | None = None) -> None:
         super().__init__(message)
@@ -179,7 +188,7 @@ def load_jobs(path: Path) -> Jobs:
             path.name,
             place[0] + 1,
             place[1] + 1,
-            lines[place[0]] if place[0] < len(lines) else "",
+            _without_secrets(lines[place[0]]) if place[0] < len(lines) else "",
         )
         raise _refused(path, [fault]) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -310,21 +319,20 @@ class _Marks:
             message, hint = f"unknown key {location[-1]!r}", self._known(error["loc"])
         elif error["type"] == "missing":
             message, location = f"{location[-1]!r} is missing", location[:-1]
+        elif error["type"] == "union_tag_not_found":
+            message = "'type' is missing"
+        elif error["type"] == "union_tag_invalid":
+            types = [name.strip("' ") for name in error["ctx"]["expected_tags"].split(",")]
+            message, location = f"there is no type {error['ctx']['tag']!r}", (*location, "type")
+            hint = nearest(error["ctx"]["tag"], types) or f"known types: {', '.join(types)}"
         return self.fault("J003", location, message, hint, last_is_key=error["type"] == "extra_forbidden")
 
     def fault(self, code: str, path: tuple[Any, ...], message: str, hint: str | None = None, *, last_is_key: bool = False) -> Fault:
         mark, width = self._find(path, last_is_key)
+        source = _without_secrets(self._lines[mark[0]]) if mark[0] < len(self._lines) else ""
         named = ".".join(str(part) for part in path)
-        return Fault(
-            code,
-            f"{named}: {message}" if named else message,
-            self._path.name,
-            mark[0] + 1,
-            mark[1] + 1,
-            self._lines[mark[0]] if mark[0] < len(self._lines) else "",
-            width,
-            hint,
-        )
+        text = f"{named}: {message}" if named else message
+        return Fault(code, text, self._path.name, mark[0] + 1, mark[1] + 1, source, width, hint)
 
     def _find(self, path: tuple[Any, ...], last_is_key: bool) -> tuple[tuple[int, int], int]:
         node, place, width = self._root, (0, 0), 1

@@ -18,11 +18,12 @@ from etl.pipeline.events import plan_events, run_events
 from etl.pipeline.profiles import build, destinations_of, load_destination
 from etl.pipeline.project import Project
 from etl.pipeline.upkeep import rebuild_from_landing
-from etl.profiles.published import published_fields, published_query
+from etl.profiles.fields import namespaces, stream_fields
+from etl.profiles.published import KEYS, published_fields, published_query
 from etl.reports import ImportReport
 from etl.windows import Window, parse_hour
 
-_LONGEST_VALUE = 150
+_LONGEST_VALUE, _MOST_FIELDS = 150, 15
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,7 @@ def show_samples(project: Project, count: int) -> None:
     """Some profiles with much in them, and how to read all of them."""
     lake = project.lake
     if files_of(lake.profiles):
+        identifiers = namespaces(list(stream_fields(lake).values()))
         maps = [field.name for field in published_fields(lake) if field.kind.is_map]
         richness = " + ".join(f'coalesce(cardinality("{name}"), 0)' for name in maps) or "0"
         with lake.workspace() as (connection, _):
@@ -141,10 +143,13 @@ def show_samples(project: Project, count: int) -> None:
             )
         for number, profile in enumerate(found, start=1):
             screen.out.print(f"\nprofile {number} of {count}", style="bold")
-            screen.show_profile(
-                {name: dict(value) if name in maps and value is not None else value for name, value in profile.items()},
-                _LONGEST_VALUE,
-            )
+            shown = {name: dict(value) if name in maps and value is not None else value for name, value in profile.items()}
+            first = {name: shown[name] for name in [*KEYS, *identifiers, *maps, *shown] if shown[name] is not None}
+            screen.show_profile(dict(list(first.items())[:_MOST_FIELDS]), _LONGEST_VALUE)
+            if len(first) > _MOST_FIELDS:
+                command = f"{_from_here(Path(sys.executable).parent)}/profilemill profiles show profile_id={profile['profile_id']}"
+                command += f" --jobs {_from_here(project.path)}"
+                screen.out.print(f"  and {len(first) - _MOST_FIELDS} more fields: {command}", markup=False)
     screen.out.print("\nRead all of them:", style="bold")
     for line in _how_to_read(project):
         screen.out.print(f"  {line}", markup=False)

@@ -93,7 +93,8 @@ class Compiler:
         return self.column(path[0]) if len(path) == 1 else f"json_extract_string(text, {json_path(path)})"
 
     def _text_at(self, path: tuple[str, ...]) -> str:
-        return _text_or_slow(self._plain_at(path), f"json_extract(text, {json_path(path)})")
+        exponent = "'e+') OR contains({0}, 'e-')" if len(path) == 1 else "'e')"
+        return _text_or_slow(self._plain_at(path), f"json_extract(text, {json_path(path)})", exponent)
 
     def _json(self, node: Literal | Name) -> str:
         if isinstance(node, Literal):
@@ -135,9 +136,12 @@ def _coalesce(sqls: list[str]) -> str:
     return sqls[0] if len(sqls) == 1 else f"coalesce({', '.join(sqls)})"
 
 
-def _text_or_slow(fast: str, in_text: str) -> str:
-    """`fast`, except where its text may stand for a list or a float that prints otherwise."""
-    doubtful = f"{fast}[1] = '[' OR suffix({fast}, '.0') OR contains({fast}, 'e+') OR contains({fast}, 'e-')"
+def _text_or_slow(fast: str, in_text: str, exponent: str) -> str:
+    """`fast`, except where its text may stand for a list or a float that prints otherwise.
+
+    DuckDB prints an exponent as `1e+21` where it reads a column, and as `1e21` where it looks a member up.
+    """
+    doubtful = f"{fast}[1] = '[' OR suffix({fast}, '.0') OR contains({fast}, {exponent.format(fast)}"
     return f"(CASE WHEN {doubtful} THEN pm_text_of(CAST({in_text} AS VARCHAR)) ELSE {fast} END)"
 
 

@@ -31,7 +31,7 @@ from etl.lake.tables import (
     version_of,
     write_file,
 )
-from etl.profiles.companions import count_profiles, write_identifiers
+from etl.profiles.companions import count_profiles, write_conflicts, write_identifiers
 from etl.profiles.fields import ProfileField, StreamFields, merged_fields, namespaces, stream_fields
 from etl.profiles.fragments import id_column
 from etl.profiles.merge import merge_query, state_columns
@@ -306,28 +306,24 @@ class _Build:
         return added, buckets
 
     def _write_companions(self, connection: Connection, build: int, full: bool, buckets: set[int]) -> dict[str, int]:
-        """`changes` and `conflicts` of this build, then `identifiers`. They follow the commit of `profiles`: where a
-        kill cuts them off, destinations load everything anew and the next build repairs `identifiers`."""
+        """`changes` and `conflicts`, then `identifiers`. They follow the commit of `profiles`: where a kill cuts them
+        off, destinations load everything anew and the next build repairs `identifiers`."""
         changes = """SELECT profile_id, CASE WHEN t.profile_id IS NULL THEN 'inserted' ELSE 'updated' END AS change
             FROM fresh f LEFT JOIN touched t USING (profile_id)
             UNION ALL SELECT profile_id, 'merged_away' FROM touched ANTI JOIN fresh USING (profile_id)"""
         connection.execute(f"CREATE TEMP TABLE changed AS {changes}")
         counts = {row["change"]: row["n"] for row in rows(connection, "SELECT change, count(*) AS n FROM changed GROUP BY change")}
-        partition = {"build": str(build)}
-        for table, query in (
-            (self.lake.changes, "SELECT * FROM changed"),
-            (self.lake.conflicts, "SELECT * FROM refused"),
-        ):
-            file = write_file(connection, query, table, partition, new_token())
-            if file:
-                commit(table, schema_of(connection, query, table), add=[file], transactions={"build": build})
+        query = "SELECT * FROM changed"
+        file = write_file(connection, query, self.lake.changes, {"build": str(build)}, new_token())
+        if file:
+            commit(self.lake.changes, schema_of(connection, query, self.lake.changes), add=[file])
+        write_conflicts(self.lake, connection, build, full)
         write_identifiers(self.lake, connection, build, None if full else buckets)
-        conflicts = rows(connection, "SELECT count(*) AS n FROM refused")[0]["n"]
         return {
             "inserted": counts.get("inserted", 0),
             "updated": counts.get("updated", 0),
             "merged_away": counts.get("merged_away", 0),
-            "conflicts": conflicts,
+            "conflicts": rows(connection, "SELECT count(*) AS n FROM refused")[0]["n"],
         }
 
     def _repair(self) -> None:

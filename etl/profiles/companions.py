@@ -1,4 +1,4 @@
-"""What is derived from the table `profiles` alone: the table `identifiers`, and counts."""
+"""The tables beside `profiles`: `identifiers`, which is derived from it alone, and `conflicts`; and counts."""
 
 from __future__ import annotations
 
@@ -32,6 +32,21 @@ def write_identifiers(lake: Lake, connection: Connection, build: int, buckets: s
         added += [file] if file else []
     removed = [file.path for file in files_of(lake.identifiers) if buckets is None or int(file.partition["bucket"]) in chosen]
     commit(lake.identifiers, schema, add=added, remove=removed, transactions={"build": build})
+
+
+def write_conflicts(lake: Lake, connection: Connection, build: int, full: bool) -> None:
+    """Brings the table `conflicts` up to a build: links not followed, those of components that it did not touch kept."""
+    old = files_of(lake.conflicts)
+    source = None if full else relation(lake.conflicts, (file.path for file in old))
+    query = "SELECT * FROM refused"
+    if source is not None:
+        untouched = f"""SELECT * EXCLUDE (build) FROM {source} c
+            ANTI JOIN assigned a ON a.namespace = c.left_namespace AND a.value = c.left_value"""
+        query = f"{query} UNION ALL BY NAME ({untouched})"
+    file = write_file(connection, query, lake.conflicts, {"build": str(build)}, new_token())
+    if file or old:
+        schema = schema_of(connection, "SELECT * FROM refused", lake.conflicts)
+        commit(lake.conflicts, schema, add=[file] if file else [], remove=[one.path for one in old])
 
 
 def count_profiles(lake: Lake) -> dict[str, int]:

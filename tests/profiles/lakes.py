@@ -78,6 +78,14 @@ def read_identifiers(lake: Lake) -> dict[tuple[str, str], str]:
     return {(row["namespace"], row["value"]): row["profile_id"] for row in found}
 
 
+def read_conflicts(lake: Lake) -> list[tuple[str, str]]:
+    """The values at both ends of every link not followed."""
+    source = relation(lake.conflicts, (file.path for file in files_of(lake.conflicts)))
+    with lake.workspace() as (connection, _):
+        found = rows(connection, f"SELECT left_value, right_value FROM {source}") if source else []
+    return [(row["left_value"], row["right_value"]) for row in found]
+
+
 def _profile(row: dict[str, Any]) -> Profile:
     return Profile(
         id=row["profile_id"],

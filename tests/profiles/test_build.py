@@ -36,6 +36,8 @@ _STEP = st.tuples(st.dictionaries(st.integers(0, 4), _LOAD, min_size=1, max_size
 def _same(lake: Lake, state: dict[int, list[dict[str, Any]]]) -> None:
     expected = profiles_of([record for records in state.values() for record in records])
     assert lakes.read(lake) == expected
+    conflicts = lakes.read_conflicts(lake)
+    assert len(conflicts) == len(set(conflicts)), "a conflict stands twice"
     assert lakes.read_identifiers(lake) == {one: profile.id for profile in expected.values() for one in profile.identifiers}
 
 
