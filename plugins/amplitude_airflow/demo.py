@@ -41,7 +41,7 @@ def run_demo(root: Path, console: Console) -> int:
     started = time.monotonic()
     home = Path(tempfile.mkdtemp(prefix="profilemill-demo-"))
     try:
-        with Services(home / "logs" / "services") as services:
+        with Services(home / "logs" / "services", patience=3.0) as services:
             steps = Steps(console)
             airflow = LocalAirflow(home, root, free_port(), jobs_file)
             environment = airflow.environment()

@@ -11,6 +11,7 @@ The text is the whole text of the error (what, where, next step) and the job, so
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -26,6 +27,8 @@ from etl.errors import (
     RequestExpired,
     TransientError,
 )
+
+log = logging.getLogger(__name__)
 
 _AGAIN = (TransientError, DeadlineExceeded, LakeConflict, RequestExpired)
 
@@ -64,4 +67,6 @@ def airflow_errors(job: str) -> Iterator[None]:
     try:
         yield
     except ProfilemillError as error:
-        raise airflow_error(error, job=job) from error
+        # `from None`: Airflow would print the same text twice. Where it came from is in the log at debug level.
+        log.debug("the cause", exc_info=error)
+        raise airflow_error(error, job=job) from None

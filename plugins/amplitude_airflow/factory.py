@@ -91,6 +91,8 @@ def build_profiles_dag(path: Path) -> DAG:
         default_args=_DEFAULTS,
         max_active_runs=1,
         catchup=False,
+        # It does nothing by itself, and a paused DAG never sees the assets that it has missed.
+        is_paused_upon_creation=False,
     ) as dag:
         built = build_profiles.override(task_id="build")(str(path))
         destinations = list(dict.fromkeys(name for job in jobs.jobs.values() for name in job.destinations))

@@ -7,19 +7,21 @@ jobs of `demo/jobs.yaml` against the sandbox and prints what came of it; it ends
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from rich.console import Console
 
 from amplitude_airflow.demo import DemoFailed, run_demo
 from amplitude_airflow.local_airflow import LocalAirflow, free_port
 from amplitude_airflow.sandbox_process import start_sandbox
 from amplitude_airflow.services import Interrupted, ServiceFailed, Services, interruptible
-from etl.errors import ProfilemillError
+from etl.errors import ConfigurationError, ProfilemillError
 from etl.jobs import ENVIRONMENT, find_jobs_file, load_jobs
 
 _PORT = 8080
@@ -52,10 +54,32 @@ def _up(root: Path, port: int, console: Console) -> int:
     own = os.environ.get(ENVIRONMENT)
     jobs_file = find_jobs_file(None) if own else root / "demo" / "jobs.yaml"
     home = root / ".airflow"
-    airflow = LocalAirflow(home, root, free_port(port), jobs_file, paused=bool(own))
+    home.mkdir(exist_ok=True)
+    with _alone(home):
+        return _serve(root, home, port, jobs_file, console, sandbox=not own)
+
+
+@contextlib.contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Holds the folder for this process. Raises ConfigurationError where another one has it."""
+    lock = FileLock(home / "launcher.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise ConfigurationError(
+            "an Airflow of this folder is running already", value=str(home), next_step="stop it first, with Ctrl-C"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _serve(root: Path, home: Path, port: int, jobs_file: Path, console: Console, *, sandbox: bool) -> int:
+    airflow = LocalAirflow(home, root, free_port(port), jobs_file, paused=not sandbox)
     with Services(home / "logs" / "services") as services, console.status("starting") as status:
         environment = airflow.environment()
-        if not own:
+        if sandbox:
             status.update("starting the sandbox")
             environment["PROFILEMILL_SANDBOX_URL"] = start_sandbox(services, environment, home)
             os.environ["PROFILEMILL_SANDBOX_URL"] = environment["PROFILEMILL_SANDBOX_URL"]
@@ -64,7 +88,7 @@ def _up(root: Path, port: int, console: Console) -> int:
         status.stop()
         console.print(f"Airflow is up: {airflow.url}", highlight=False)
         console.print(f"  jobs: {jobs_file}", highlight=False, soft_wrap=True)
-        if not own:
+        if sandbox:
             console.print(f"  sandbox: {environment['PROFILEMILL_SANDBOX_URL']}", highlight=False)
         console.print(f"  logs of the services: {services.logs}\nCtrl-C stops it.", highlight=False, soft_wrap=True)
         while True:

@@ -17,10 +17,11 @@ FINISHED = ("success", "failed")
 
 @dataclass(frozen=True)
 class Run:
-    """A DAG run; `tasks` counts its task instances by state, `started` and `ended` are Airflow's texts."""
+    """A DAG run; `kind` is manual, scheduled, backfill or asset_triggered; the times are Airflow's texts."""
 
     dag: str
     run: str
+    kind: str
     state: str
     started: str | None
     ended: str | None
@@ -70,13 +71,16 @@ class AirflowApi:
                 raise TimeoutError(f"Airflow does not know the DAGs {', '.join(sorted(missing))}\n{text}")
             time.sleep(0.25)
 
+    def post(self, path: str, content: dict[str, Any]) -> dict[str, Any]:
+        """The JSON of a POST below /api/v2."""
+        answer = self._session.post(f"{self._url}/api/v2/{path}", json=content, timeout=_TIMEOUT)
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
+
     def trigger(self, dag: str, conf: dict[str, Any] | None = None) -> Run:
         """Starts a run by hand."""
-        answer = self._session.post(
-            f"{self._url}/api/v2/dags/{dag}/dagRuns", json={"logical_date": None, "conf": conf or {}}, timeout=_TIMEOUT
-        )
-        answer.raise_for_status()
-        return _run(answer.json())
+        return _run(self.post(f"dags/{dag}/dagRuns", {"logical_date": None, "conf": conf or {}}))
 
     def run(self, run: Run) -> Run:
         """The run as it stands now."""
@@ -96,15 +100,19 @@ class AirflowApi:
         return Counter(str(task["state"] or "waiting") for task in self.tasks(run))
 
     def log(self, run: Run, task: dict[str, Any], lines: int = 30) -> str:
-        """The end of a task instance's log, as text."""
+        """The end of a task instance's log, as text; of a failed one, what it failed with."""
         path = f"dags/{run.dag}/dagRuns/{quote(run.run)}/taskInstances/{task['task_id']}/logs/{task['try_number']}"
         content = self.get(path, map_index=task["map_index"], full_content="true")["content"]
         texts = [_log_line(one) for one in content] if isinstance(content, list) else [str(content)]
-        return "\n".join([line for text in texts for line in text.splitlines()][-lines:])
+        told = [line for text in texts for line in text.splitlines() if not line.startswith("::")]
+        if "Task failed with exception" in told:
+            told = told[told.index("Task failed with exception") + 1 :]
+        return "\n".join(told[-lines:])
 
 
 def _run(content: dict[str, Any]) -> Run:
-    return Run(content["dag_id"], content["dag_run_id"], content["state"], content["start_date"], content["end_date"])
+    names = ("dag_id", "dag_run_id", "run_type", "state", "start_date", "end_date")
+    return Run(*(content[name] for name in names))
 
 
 def _log_line(entry: Any) -> str:

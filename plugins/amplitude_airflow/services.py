@@ -14,6 +14,7 @@ from typing import Self
 
 _TAIL_LINES = 25
 _STOP_SECONDS = 8.0
+_DEATH_SECONDS = 5.0
 
 
 class ServiceFailed(Exception):
@@ -89,9 +90,12 @@ class Services:
             _signal_group(process.pid, signal.SIGKILL)
             process.wait()
         # Airflow gives some of its children process groups of their own; they keep the session.
-        for pid in processes_of(sessions):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        end = time.monotonic() + _DEATH_SECONDS
+        while (left := processes_of(sessions)) and time.monotonic() < end:
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.02)
         self._running.clear()
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import conf, get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
 
 from amplitude_airflow.errors import TryAgain, airflow_errors
 from amplitude_airflow.hooks import find_keys
@@ -22,6 +23,8 @@ from etl.settings import utc_now
 from etl.windows import HOUR, Window, parse_hour
 
 if TYPE_CHECKING:
+    from airflow.sdk.api.datamodels._generated import DagRunType
+
     from etl.pipeline.project import Project
 
 log = logging.getLogger(__name__)
@@ -95,11 +98,16 @@ def plan_cohorts(jobs_file: str, job: str) -> list[dict[str, Any]]:
 
 @task(multiple_outputs=False, trigger_rule="all_done")
 def report_import(job: str, planned: list[Any] | None, results: Any) -> dict[str, Any]:
-    """Adds up what the imports of this run did, those that failed left out; tells who waits for the stream."""
+    """Adds up what the imports of this run did, those that failed left out; its asset starts the profiles.
+
+    Skipped, and with it the asset, when there was no plan.
+    """
+    if planned is None:
+        raise AirflowSkipException("nothing was planned: the log of the task `plan` says why")
     done = [] if results is None else [one for one in list(results[:]) if one]
     total = sum_counts(done)
-    missing = len(planned or []) - len(done)
-    log.info("job %s: %d of %d imports done", job, len(done), len(planned or []))
+    missing = len(planned) - len(done)
+    log.info("job %s: %d of %d imports done", job, len(done), len(planned))
     for name, count in total.items():
         if count:
             log.info("  %-16s %s", name, count)
@@ -131,14 +139,14 @@ def load_destination(jobs_file: str, destination: str) -> dict[str, Any]:
     return dict(vars(made))
 
 
-def window_of(params: Mapping[str, Any], run_type: str, start: datetime | None, end: datetime | None) -> Window | None:
+def window_of(params: Mapping[str, Any], run_type: DagRunType | str, start: datetime | None, end: datetime | None) -> Window | None:
     """The window of a run: the form's hours, else the interval of a backfill; None for whatever is missing.
 
     `from` alone reaches to the hour that is running. Raises ConfigurationError.
     """
     first, last = (params.get("from") or None), (params.get("to") or None)
     if first is None and last is None:
-        if str(run_type) == "backfill" and start is not None and end is not None:
+        if getattr(run_type, "value", run_type) == "backfill" and start is not None and end is not None:
             return Window(start, end)
         return None
     if first is None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from airflow.sdk.api.datamodels._generated import DagRunType
 from amplitude_airflow.tasks import counts_of, sum_counts, window_from, window_of
 
 from etl.errors import ConfigurationError
@@ -22,11 +23,12 @@ START, END = datetime(2026, 3, 1, 7, tzinfo=UTC), datetime(2026, 3, 1, 8, tzinfo
         ({"from": None, "to": None}, "manual", None),
         ({"from": "", "to": ""}, "manual", None),
         ({}, "backfill", "2026-03-01T07..2026-03-01T08"),
+        ({}, DagRunType.BACKFILL, "2026-03-01T07..2026-03-01T08"),
         ({"from": "2022-11-21T00", "to": "2022-11-22T00"}, "manual", "2022-11-21T00..2022-11-22T00"),
         ({"from": "2022-11-21", "to": "2022-11-22"}, "backfill", "2022-11-21T00..2022-11-22T00"),
     ],
 )
-def test_the_window_of_a_run(params: dict[str, Any], run_type: str, window: str | None) -> None:
+def test_the_window_of_a_run(params: dict[str, Any], run_type: DagRunType | str, window: str | None) -> None:
     """A scheduled run takes what is missing, whatever its hour: the lake is the state."""
     found = window_of(params, run_type, START, END)
     assert (found and str(found)) == window

@@ -97,6 +97,7 @@ def test_a_wrong_key_fails_at_the_first_try_and_says_what_to_do(
 def test_an_unknown_cohort_names_the_right_ones(jobs_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = run(jobs_file, "shop-cohorts", {"cohorts": ["Everybdy"]})
     assert found.state == "failed"
+    assert states(found)["report"] == ["skipped"]
     text = "".join(capsys.readouterr())
     assert "there is no cohort 'Everybdy'" in text
     assert "did you mean 'Everybody'?" in text
