@@ -34,7 +34,7 @@ from etl.reports import ImportReport
 from etl.settings import Clock
 
 # Raw text in memory at once; the mapped rows take about as much again.
-BATCH_BYTES = 192 * 1024 * 1024
+BATCH_BYTES = 96 * 1024 * 1024
 # gzip of JSON events: a factor seen between 6 and 15. Only the batches' size depends on it.
 _GZIP_FACTOR = 12
 _MOST_LOADS = 200
@@ -110,7 +110,7 @@ class _Batch:
         }
         connection.register("loads", pa.table(loads))
         # Sorted record hashes: the same records in another order or other files are the same content.
-        hashes = "SELECT load_ix, CAST(hash(rtrim(text, chr(10) || chr(13))) AS VARCHAR) AS h FROM records"
+        hashes = "SELECT load_ix, CAST(hash(text) AS VARCHAR) AS h FROM records"
         found = rows(
             connection,
             f"""SELECT load_ix, count(h) AS lines, sha256(coalesce(string_agg(h, ',' ORDER BY h), '')) AS digest

@@ -94,6 +94,7 @@ def _server(options: SandboxOptions, listener: socket.socket, on_ready: Callable
         http="h11",
         ws="none",
         loop="asyncio",
+        timeout_keep_alive=75,  # longer than the pauses between polls, which would find the connection closed
         lifespan="off",
         log_config=None,
         log_level="critical",
