@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
+
+from etl.leftovers import own_name
 
 Connection = Any  # duckdb.DuckDBPyConnection; the package has no complete types
 
@@ -39,8 +41,8 @@ def connect(temporary: Path | None = None) -> Connection:
 @contextlib.contextmanager
 def workspace(folder: Path) -> Iterator[tuple[Connection, Path]]:
     """A connection and a scratch folder below `folder`, both gone afterwards."""
-    folder.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=folder))
+    scratch = folder / own_name(secrets.token_hex(4))
+    scratch.mkdir(parents=True)
     connection = connect(scratch)
     try:
         yield connection, scratch

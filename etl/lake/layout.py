@@ -12,6 +12,8 @@ from etl.engines.local import Connection, workspace
 from etl.errors import ConfigurationError
 from etl.lake.swap import swap_in
 from etl.lake.tables import Table
+from etl.landing.store import INCOMING
+from etl.leftovers import remove_leftovers
 
 _BY_DATE = {"date": "DATE"}
 
@@ -25,6 +27,10 @@ class Lake:
     @property
     def landing(self) -> Path:
         return self.root / "landing"
+
+    @property
+    def scratch(self) -> Path:
+        return self.root / ".scratch"
 
     @property
     def state(self) -> Path:
@@ -64,11 +70,11 @@ class Lake:
     @contextmanager
     def workspace(self) -> Iterator[tuple[Connection, Path]]:
         """A database connection that spills into the lake, and a scratch folder; both gone afterwards."""
-        with workspace(self.root / ".scratch") as pair:
+        with workspace(self.scratch) as pair:
             yield pair
 
     def ensure_writable(self) -> None:
-        """Creates the folder, and finishes a rebuild that was killed while it moved its tables in.
+        """Creates the folder, finishes a rebuild that was killed while it moved its tables in, clears up after the dead.
 
         Raises ConfigurationError where the folder may not be made or written.
         """
@@ -78,6 +84,8 @@ class Lake:
             probe.touch()
             probe.unlink()
             swap_in(self.root)
+            remove_leftovers(self.scratch)
+            remove_leftovers(self.landing / INCOMING)
         except OSError as error:
             raise ConfigurationError(
                 "the lake folder cannot be written",

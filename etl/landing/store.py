@@ -16,13 +16,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from etl.landing.manifest import Landed, LoadId, read_manifest
+from etl.leftovers import own_name
 
 INCOMING = ".incoming"
 
 
 def incoming(landing: Path, name: str) -> Path:
-    """A new folder for something on its way; its name starts with the process id so that leftovers can be told."""
-    folder = landing / INCOMING / f"{os.getpid()}-{name}"
+    """A new folder for something on its way; its name tells the process, so that leftovers can be told."""
+    folder = landing / INCOMING / own_name(name)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -60,26 +61,6 @@ def drop_attempts(landing: Path, folders: Iterable[Path]) -> None:
         if folder.is_dir():
             with arriving(landing, f"gone-{folder.name}") as gone:
                 folder.rename(gone / folder.name)
-
-
-def remove_leftovers(landing: Path) -> None:
-    """Removes incoming folders whose process is gone."""
-    folder = landing / INCOMING
-    for left in folder.iterdir() if folder.is_dir() else ():
-        if not _alive(left.name.split("-")[0]):
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def _alive(pid: str) -> bool:
-    if not pid.isdigit():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _sync(path: Path) -> None:

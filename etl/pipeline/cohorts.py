@@ -29,7 +29,7 @@ from etl.landing.snapshot import (
     members_in,
     snapshot_of,
 )
-from etl.landing.store import arriving, remove_leftovers
+from etl.landing.store import arriving
 from etl.pipeline.ingest import Ingest, attempt_folder, ingest
 from etl.pipeline.project import Progress, Project
 from etl.reports import ImportReport
@@ -96,7 +96,6 @@ def import_cohort(
     shown = progress or Progress()
     project.lake.ensure_writable()
     landing = project.lake.landing
-    remove_leftovers(landing)
     mapping = project.mapping(job)
     snapshot = Snapshot(planned.id, planned.name, planned.last_computed or 0, planned.size, job.authorization)
     accepted = planned.id in accept_exits or planned.name in accept_exits

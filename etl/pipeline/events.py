@@ -13,7 +13,7 @@ from etl.lake.layout import Lake
 from etl.lake.loads import current_loads
 from etl.landing.archive import STREAM, empty_hours, hour_of, land_archive, load_id
 from etl.landing.manifest import Landed, slug, write_json
-from etl.landing.store import arriving, remove_leftovers
+from etl.landing.store import arriving
 from etl.pipeline.ingest import Ingest, ingest
 from etl.pipeline.project import Progress, Project
 from etl.records import hour_text
@@ -67,7 +67,6 @@ def import_window(project: Project, name: str, window: Window, *, force: bool = 
     """
     job = project.events_job(name)
     project.lake.ensure_writable()
-    remove_leftovers(project.lake.landing)
     mapping = project.mapping(job)
     client = project.client(job)
     landing = project.lake.landing

@@ -15,7 +15,7 @@ from etl.lake.loads import Load, all_loads, compact_loads, in_force
 from etl.lake.swap import BESIDE, mark_ready, swap_in
 from etl.lake.tables import files_of, vacuum
 from etl.landing.manifest import read_manifest
-from etl.landing.store import drop_attempts, remove_leftovers
+from etl.landing.store import drop_attempts
 from etl.mapping import Mapping
 from etl.pipeline.ingest import Ingest, attempt_folder, ingest
 from etl.pipeline.project import Project
@@ -63,7 +63,6 @@ def compact(lake: Lake, on_step: Callable[[str], None] = lambda step: None) -> d
         for table in (lake.stream(stream), lake.fragments(stream)):
             old = [file for file in files_of(table) if attempt_of(file) not in counting and _is_old(table.path / file.path)]
             removed += remove_attempts(table, [attempt_of(file) for file in old])
-    remove_leftovers(lake.landing)
     stale = [
         folder
         for load in now.values()
