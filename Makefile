@@ -43,5 +43,5 @@ constraints: setup ## Resolve the pinned versions anew
 schema: setup ## Write the JSON Schema of jobs.yaml for editors
 	@$(BIN)/profilemill schema > docs/jobs.schema.json
 
-clean: ## Remove what the demo made
-	@rm -rf demo/lake demo/out demo/.airflow
+clean: ## Remove what the demo and `make up` made
+	@rm -rf demo/lake demo/out .airflow

@@ -134,17 +134,11 @@ class _Batch:
         return lines >= old.lines or self.settings.force
 
     def _load(self, connection: Connection, kept: list[int], digests: dict[int, dict[str, Any]], before: dict[str, Load]) -> list[Load]:
-        chosen = ", ".join(str(ix) for ix in kept)
-        connection.execute(f"CREATE TEMP VIEW chosen AS SELECT * FROM records WHERE load_ix IN ({chosen})")
-        connection.execute(f"CREATE TEMP TABLE mapped AS {self.plan.query('chosen')}")
-        duplicates = _drop_duplicates(connection)
-        connection.execute(f"CREATE TEMP VIEW identified AS {identified_query('mapped', self.fields)}")
-        connection.execute("CREATE TEMP VIEW somebody AS SELECT * FROM identified WHERE _identity IS NOT NULL")
-        connection.execute(f"CREATE TEMP TABLE fragments AS {fragments_query('somebody', self.fields)}")
-        self._make_rejects(connection)
-        counts = self._counts(connection)
-        loads = [self._row(ix, digests[ix], counts.get(ix, {}), duplicates.get(ix, 0)) for ix in kept]
-        written = self._write(connection, kept)
+        counts: dict[int, dict[str, Any]] = {}
+        written: list[tuple[Table, pa.Schema, list[NewFile]]] = []
+        if any(digests[ix]["lines"] for ix in kept):
+            counts, written = self._map(connection, kept)
+        loads = [self._row(ix, digests[ix], counts.get(ix, {})) for ix in kept]
         try:
             for table, schema, files in written:
                 if files:
@@ -159,6 +153,23 @@ class _Batch:
         replaced = [before[row.load].attempt for row in committed if row.load in before]
         self._forget(replaced, with_fragments=False)
         return committed
+
+    def _map(
+        self, connection: Connection, kept: list[int]
+    ) -> tuple[dict[int, dict[str, Any]], list[tuple[Table, pa.Schema, list[NewFile]]]]:
+        """Maps the records of the kept attempts and writes what comes of them; counts per load, and files to commit."""
+        chosen = ", ".join(str(ix) for ix in kept)
+        connection.execute(f"CREATE TEMP VIEW chosen AS SELECT * FROM records WHERE load_ix IN ({chosen})")
+        connection.execute(f"CREATE TEMP TABLE mapped AS {self.plan.query('chosen')}")
+        duplicates = _drop_duplicates(connection)
+        connection.execute(f"CREATE TEMP VIEW identified AS {identified_query('mapped', self.fields)}")
+        connection.execute("CREATE TEMP VIEW somebody AS SELECT * FROM identified WHERE _identity IS NOT NULL")
+        connection.execute(f"CREATE TEMP TABLE fragments AS {fragments_query('somebody', self.fields)}")
+        self._make_rejects(connection)
+        counts = self._counts(connection)
+        for ix, count in duplicates.items():
+            counts[ix]["_duplicates"] = count
+        return counts, self._write(connection, kept)
 
     def _make_rejects(self, connection: Connection) -> None:
         bad = arrow(
@@ -203,7 +214,7 @@ class _Batch:
             counts.setdefault(ix, {})["_rejects"] = count
         return counts
 
-    def _row(self, ix: int, found: dict[str, Any], counts: dict[str, Any], duplicates: int) -> Load:
+    def _row(self, ix: int, found: dict[str, Any], counts: dict[str, Any]) -> Load:
         attempt = self.landed[ix]
         rejects = counts.get("_rejects", 0)
         misfits = {name: counts[name] for name in self.plan.misfits if counts.get(name)}
@@ -218,7 +229,7 @@ class _Batch:
             lines=found["lines"],
             records=found["lines"] - rejects,
             rows=counts.get("_rows", 0),
-            duplicates=duplicates,
+            duplicates=counts.get("_duplicates", 0),
             rejects=rejects,
             unidentified=counts.get("_unidentified", 0),
             early=counts.get("_early", 0),
