@@ -226,7 +226,7 @@ def _before(lake: Lake, job: CohortsJob, snapshot: Snapshot) -> Before | None:
         for load in others:
             if _details(load)["cohort_name"] == name:
                 if load.load not in sets:
-                    sets[load.load] = members_in(attempt_folder(lake.landing, load))
+                    sets[load.load] = frozenset(one for one, _ in members_in(attempt_folder(lake.landing, load)))
                 if member in sets[load.load]:
                     return True
         return False
