@@ -80,4 +80,5 @@ def layout_free_date(text: str) -> str:
 
 def within_calendar(instant: str) -> str:
     """SQL that is null for instants outside the years 1 to 9999: Python, and so every destination, has no others."""
-    return f"(CASE WHEN {instant} BETWEEN TIMESTAMPTZ '0001-01-01 00:00:00+00' AND TIMESTAMPTZ '9999-12-31 23:59:59.999999+00' THEN {instant} END)"
+    first, last = "TIMESTAMPTZ '0001-01-01 00:00:00+00'", "TIMESTAMPTZ '9999-12-31 23:59:59.999999+00'"
+    return f"(CASE WHEN {instant} BETWEEN {first} AND {last} THEN {instant} END)"
