@@ -110,6 +110,9 @@ def damaged_members(path: Path) -> list[str]:
         for member in archive.infolist():
             if member.is_dir() or not member.filename.endswith(".json.gz"):
                 continue
+            if member.file_size == 0:  # gzip of nothing has 20 bytes; this was cut off at its very beginning
+                damaged.append(f"{member.filename}: it is empty")
+                continue
             try:
                 with archive.open(member) as packed, gzip.GzipFile(fileobj=packed) as lines:
                     while lines.read(_CHUNK):

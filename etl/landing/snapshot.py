@@ -55,12 +55,16 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Before:
-    """What is known when the exits are derived: the members of the snapshot before, its name then, and whether another
-    cohort that has a name now holds a member."""
+    """What is known when the exits are derived: the members of the snapshot before with the user ids of their rows, its
+    name then, and whether another cohort that has a name now holds a member."""
 
-    members: frozenset[str]
+    rows: frozenset[tuple[str, str]]
     name: str
     holds: Callable[[str, str], bool] = field(default=lambda name, member: False)
+
+    @property
+    def members(self) -> frozenset[str]:
+        return frozenset(member for member, _ in self.rows)
 
 
 def rows_of(data: bytes) -> Iterator[dict[str, str]]:
@@ -102,9 +106,10 @@ def member_of(row: Mapping[str, Any]) -> str | None:
     return f"user:{row['user_id']}" if row.get("user_id") else None
 
 
-def members_in(folder: Path) -> frozenset[str]:
-    """The members of a landed snapshot."""
-    return frozenset(member for row in rows_of(inflate(folder / MEMBERS)) if (member := member_of(row)) is not None)
+def members_in(folder: Path) -> frozenset[tuple[str, str]]:
+    """The members of a landed snapshot, each with the user id of its row (empty: none)."""
+    rows = rows_of(inflate(folder / MEMBERS))
+    return frozenset((member, row.get("user_id", "")) for row in rows if (member := member_of(row)) is not None)
 
 
 def checked_members(snapshot: Snapshot, file: Path) -> frozenset[str]:
@@ -132,16 +137,18 @@ def checked_members(snapshot: Snapshot, file: Path) -> frozenset[str]:
     return frozenset(members)
 
 
-def exit_records(snapshot: Snapshot, members: frozenset[str], before: Before) -> Iterator[dict[str, Any]]:
+def exit_records(snapshot: Snapshot, now: frozenset[tuple[str, str]], before: Before) -> Iterator[dict[str, Any]]:
     """Records with membership false: who left, and, after a rename, everybody's old name.
 
-    A name is set to false only where no other cohort that has it now holds the member.
+    Each has the identifiers that its row had, so that it reaches the profile that the row reached, even where several
+    users share an Amplitude id. A name is set to false only where no other cohort that has it now holds the member.
     """
     renamed = before.name != snapshot.cohort_name
-    for member in sorted(before.members if renamed else before.members - members):
+    for member, user in sorted(before.rows if renamed else before.rows - now):
         record: dict[str, Any] = {"cohort_membership": False, "last_computed": snapshot.last_computed}
-        record |= {"user_id": member[5:]} if member.startswith("user:") else {"amplitude_id": member}
-        if member not in members:
+        record |= {} if member.startswith("user:") else {"amplitude_id": member}
+        record |= {"user_id": user} if user else {}
+        if (member, user) not in now:
             record["cohort_id"] = snapshot.cohort_id
         if not before.holds(before.name, member):
             record["cohort_name"] = before.name
@@ -175,10 +182,10 @@ def land_snapshot(landing: Path, snapshot: Snapshot, file: Path, before: Before 
         names: tuple[str, ...] = (MEMBERS,)
         exits = 0
         if before is not None:
-            members = members_in(folder)
-            exits = count_exits(members, before)
+            now = members_in(folder)
+            exits = count_exits(frozenset(member for member, _ in now), before)
             with (folder / EXITS).open("w", encoding="utf-8") as target:
-                for record in exit_records(snapshot, members, before):
+                for record in exit_records(snapshot, now, before):
                     target.write(json.dumps(record, ensure_ascii=False) + "\n")
             names = (MEMBERS, EXITS)
         content = {

@@ -63,7 +63,7 @@ def layout_free_date(text: str) -> str:
     nanoseconds (lql.md 7.2). ISO: date, or date and time with blank or `T`, optional seconds, fraction and zone.
     """
     iso = r"^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([T ][0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?( ?(Z|[+-][0-9]{2}(:?[0-9]{2})?))?)?$"
-    return f"""(CASE
+    found = f"""(CASE
         WHEN regexp_full_match({text}, '[0-9]+') THEN CASE length({text})
             WHEN 4 THEN TRY_CAST({text} || '-01-01' AS TIMESTAMPTZ)
             WHEN 8 THEN CAST(try_strptime({text}, '%Y%m%d') AS TIMESTAMPTZ)
@@ -75,3 +75,10 @@ def layout_free_date(text: str) -> str:
         END
         WHEN regexp_matches({text}, '{iso}') THEN TRY_CAST(replace({text}, ',', '.') AS TIMESTAMPTZ)
     END)"""
+    return within_calendar(found)
+
+
+def within_calendar(instant: str) -> str:
+    """SQL that is null for instants outside the years 1 to 9999: Python, and so every destination, has no others."""
+    first, last = "TIMESTAMPTZ '0001-01-01 00:00:00+00'", "TIMESTAMPTZ '9999-12-31 23:59:59.999999+00'"
+    return f"(CASE WHEN {instant} BETWEEN {first} AND {last} THEN {instant} END)"

@@ -49,10 +49,19 @@ def register(connection: Any) -> None:
     _register(connection, count_values, 1, _MAP, pa.map_(pa.string(), pa.string()))
 
 
+def _tried(function: Callable[..., Any], row: tuple[str, ...]) -> Any:
+    """One value; missing where DuckDB takes a text for JSON and Python does not (`inf`, a comma too many, nesting
+    beyond the recursion limit): one line of a file must not stop the load of all others."""
+    try:
+        return function(*row)
+    except (ValueError, RecursionError):
+        return None
+
+
 def _register(connection: Any, function: Callable[..., Any], arity: int, result: str, arrow: pa.DataType) -> None:
     def over(*columns: pa.ChunkedArray) -> pa.Array:
         rows = zip(*(column.to_pylist() for column in columns), strict=True)
-        return pa.array([None if None in row else function(*row) for row in rows], type=arrow)
+        return pa.array([None if None in row else _tried(function, row) for row in rows], type=arrow)
 
     # DuckDB reads the number of parameters off the function, so it must have that many of its own.
     exact = (lambda first: over(first)) if arity == 1 else (lambda first, second: over(first, second))

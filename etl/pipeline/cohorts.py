@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from etl.clients.amplitude import AmplitudeClient
-from etl.errors import CredentialsError, ProfilemillError, QuotaExhausted, RequestExpired
+from etl.errors import CredentialsError, DataError, ProfilemillError, QuotaExhausted, RequestExpired
 from etl.jobs import CohortsJob
 from etl.lake.layout import Lake
 from etl.lake.loads import Load, current_loads
@@ -181,7 +181,7 @@ def _wait_and_import(
     client: AmplitudeClient = project.client(job)
     for again in (True, False):
         try:
-            client.wait_for_cohort(request_id, poll=project.poll)
+            _wait(project, name, planned, client, request_id)
             return import_cohort(project, name, planned, request_id, accept_exits=accept_exits, force=force, progress=progress)
         except RequestExpired:
             forget_request(project, name, planned)
@@ -190,6 +190,16 @@ def _wait_and_import(
             log.warning("a cohort request expired and is made again: cohort=%s", planned.id)
             request_id = request_cohort(project, name, CohortPlan(**(vars(planned) | {"request_id": None, "action": "request"})))
     raise AssertionError("unreachable")
+
+
+def _wait(project: Project, name: str, planned: CohortPlan, client: AmplitudeClient, request_id: str) -> None:
+    try:
+        client.wait_for_cohort(request_id, poll=project.poll)
+    except RequestExpired:
+        raise
+    except DataError:
+        forget_request(project, name, planned)  # the job has failed for good: adopting it again could never succeed
+        raise
 
 
 def forget_request(project: Project, name: str, planned: CohortPlan) -> None:
@@ -225,7 +235,7 @@ def _before(lake: Lake, job: CohortsJob, snapshot: Snapshot) -> Before | None:
         for load in others:
             if _details(load)["cohort_name"] == name:
                 if load.load not in sets:
-                    sets[load.load] = members_in(attempt_folder(lake.landing, load))
+                    sets[load.load] = frozenset(one for one, _ in members_in(attempt_folder(lake.landing, load)))
                 if member in sets[load.load]:
                     return True
         return False

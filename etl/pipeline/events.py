@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from etl.clients.amplitude import AmplitudeClient
-from etl.errors import DamagedDownload
+from etl.errors import DamagedDownload, ProfilemillError
 from etl.lake.layout import Lake
 from etl.lake.loads import current_loads
 from etl.landing.archive import STREAM, empty_hours, hour_of, land_archive, load_id
@@ -63,7 +63,7 @@ def start_events(project: Project, name: str) -> Reach:
 def import_window(project: Project, name: str, window: Window, *, force: bool = False, progress: Progress | None = None) -> ImportReport:
     """Downloads and loads the hours of one request.
 
-    Hours whose members stay damaged are left open and named in `failed`; the others are loaded.
+    Hours whose members stay damaged, or that are too large to export, are left open and named in `failed`; the others are loaded.
     """
     job = project.events_job(name)
     project.lake.ensure_writable()
@@ -127,14 +127,18 @@ def _reach_path(lake: Lake, scope: str) -> Path:
 
 def _download(
     client: AmplitudeClient, project: Project, scope: str, window: Window, report: ImportReport, progress: Progress
-) -> tuple[list[Landed], dict[datetime, DamagedDownload]]:
-    """Attempts for the hours that have members. A damaged member makes the whole request be repeated, three times."""
+) -> tuple[list[Landed], dict[datetime, ProfilemillError]]:
+    """Attempts for the hours that have members, and why others could not be had. A damaged member makes the whole
+    request be repeated, three times."""
     waits = [2.0**n for n in range(_DOWNLOADS - 1)]
     while True:
         landed: list[Landed] = []
         broken: dict[datetime, DamagedDownload] = {}
+        refused: dict[datetime, ProfilemillError] = {}
         with arriving(project.lake.landing, f"export-{window.start:%Y%m%dT%H}") as folder:
             for one in export(client, window, folder, progress.on_bytes):
+                if one.refused is not None:
+                    refused[one.window.start] = one.refused
                 if one.archive is None:
                     continue
                 report.downloaded_bytes += one.archive.stat().st_size
@@ -143,6 +147,6 @@ def _download(
                 broken |= damaged
                 one.archive.unlink()
         if not broken or not waits:
-            return landed, broken
+            return landed, refused | broken
         log.warning("an export had damaged members and is asked for again: window=%s hours=%d", window, len(broken))
         project.clock.sleep(waits.pop(0))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from filelock import FileLock
+
 from etl.destinations.parquet import load_parquet
 from etl.destinations.sql import load_sql
 from etl.jobs import ParquetDestination, resolve_variables
+from etl.landing.manifest import slug
 from etl.pipeline.project import Project
 from etl.profiles.build import build_profiles
 from etl.reports import BuildReport, LoadReport
@@ -18,7 +21,14 @@ def build(project: Project, *, full: bool = False, on_step: Callable[[str], None
 
 
 def load_destination(project: Project, name: str) -> LoadReport:
-    """Brings one destination up to the lake's profiles."""
+    """Brings one destination up to the lake's profiles. One at a time: a slower run must neither remove the folder that
+    a faster one is about to publish nor put older profiles over newer ones."""
+    project.lake.ensure_writable()
+    with FileLock(project.lake.root / f".destination-{slug(name)}.lock"):
+        return _load(project, name)
+
+
+def _load(project: Project, name: str) -> LoadReport:
     destination = project.jobs.destinations[name]
     if isinstance(destination, ParquetDestination):
         return load_parquet(project.lake, name, destination.path)

@@ -13,7 +13,7 @@ from etl.lake.attempts import attempt_of, remove_attempts
 from etl.lake.layout import Lake
 from etl.lake.loads import Load, all_loads, compact_loads, in_force
 from etl.lake.swap import BESIDE, mark_ready, swap_in
-from etl.lake.tables import files_of, vacuum
+from etl.lake.tables import files_of, transaction_of, vacuum
 from etl.landing.manifest import read_manifest
 from etl.landing.store import drop_attempts
 from etl.mapping import Mapping
@@ -57,11 +57,14 @@ def compact(lake: Lake, on_step: Callable[[str], None] = lambda step: None) -> d
     committed = all_loads(lake)
     now = in_force(committed)
     counting = {load.attempt for load in now.values()}
+    # Replaced attempts that a build has merged: the next build needs their fragments to take them out again.
+    applied = transaction_of(lake.profiles, "loads") or 0
+    merged = {load.attempt for load in in_force(committed, applied).values()}
     on_step("removing attempts that do not count")
     removed = 0
     for stream in stream_fields(lake):
-        for table in (lake.stream(stream), lake.fragments(stream)):
-            old = [file for file in files_of(table) if attempt_of(file) not in counting and _is_old(table.path / file.path)]
+        for table, needed in ((lake.stream(stream), counting), (lake.fragments(stream), counting | merged)):
+            old = [file for file in files_of(table) if attempt_of(file) not in needed and _is_old(table.path / file.path)]
             removed += remove_attempts(table, [attempt_of(file) for file in old])
     stale = [
         folder

@@ -28,10 +28,12 @@ class Reach:
 
 @dataclass(frozen=True)
 class Export:
-    """The answer for a window: an archive, or None for no data in any of its hours."""
+    """The answer for a window: an archive, or None for no data in any of its hours, or, for a single hour, why it can
+    not be had (`refused`)."""
 
     window: Window
     archive: Path | None
+    refused: WindowTooLarge | None = None
 
 
 def reach_of(now: datetime, backfill_days: int) -> Reach:
@@ -66,7 +68,7 @@ def hours_of_window(now: datetime, window: Window, committed: set[datetime], *, 
 def export(client: AmplitudeClient, window: Window, folder: Path, on_bytes: Callable[[int], None] | None = None) -> Iterator[Export]:
     """The window's archives, oldest first: one, or several where Amplitude wants fewer hours at a time.
 
-    A window of one hour that is still too large raises WindowTooLarge with what Amplitude said.
+    A window of one hour that is still too large comes with what Amplitude said, and the others go on.
     """
     target = folder / f"{window.start:%Y%m%dT%H}-{window.last_hour:%Y%m%dT%H}.zip"
     try:
@@ -79,7 +81,9 @@ def export(client: AmplitudeClient, window: Window, folder: Path, on_bytes: Call
                 "one hour is too large for the Export API, or the request is at fault: see the text; "
                 "Amplitude's S3 export has no such limit"
             )
-            raise error.at(window=window) from None
+            error.at(window=window)
+            yield Export(window, None, error)
+            return
         for half in window.halves():
             yield from export(client, half, folder, on_bytes)
     else:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from etl.engines.sql import quote
 from etl.mapping.compile import Compiler, Form, Sql
 from etl.mapping.functions import Example, Function
-from etl.mapping.kinds import layout_free_date
+from etl.mapping.kinds import layout_free_date, within_calendar
 from etl.mapping.layouts import read_layout
 from etl.mapping.messages import ExpressionError
 from etl.mapping.tree import Call, Literal
@@ -45,7 +45,7 @@ def _compile(compiler: Compiler, call: Call) -> Sql:
     formats = ", ".join(quote(form) for form in layout.formats)
     # strptime reads six digits at most; what a longer fraction adds is below a microsecond.
     cut = f"regexp_replace(replace({text}, ',', '.'), '(\\.[0-9]{{6}})[0-9]+', '\\1')" if len(layout.formats) > 1 else text
-    plain = f"CAST(try_strptime({cut}, [{formats}]) AS TIMESTAMPTZ)"
+    plain = within_calendar(f"CAST(try_strptime({cut}, [{formats}]) AS TIMESTAMPTZ)")
     return Sql(f"(CASE WHEN regexp_matches({text}, {quote(layout.pattern)}) THEN {plain} END)", Form.TIME)
 
 
