@@ -78,10 +78,12 @@ def run(
     if dry_run:
         runs.show_plan(project, jobs_to_run, options, as_json=as_json)
         return
-    reports = runs.run(project, jobs_to_run, options, as_json=as_json)
-    if any(report.failed for report in reports):
+    outcome = runs.run(project, jobs_to_run, options, as_json=as_json)
+    if any(isinstance(error, ConfigurationError) for error in outcome.errors.values()):
+        raise typer.Exit(WRONG)
+    if outcome.errors or any(report.failed for report in outcome.reports):
         raise typer.Exit(FAILED)
-    if _too_many(reports, limit):
+    if _too_many(outcome.reports, limit):
         raise typer.Exit(REJECTED)
 
 

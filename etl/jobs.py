@@ -237,7 +237,15 @@ def _paths(content: dict[str, Any], folder: Path) -> dict[str, Any]:
                 value=resolved,
                 next_step="name a local folder",
             )
-        return str(folder / Path(resolved).expanduser())
+        path = folder / Path(resolved).expanduser()
+        if where == "lake" and (unfit := [part for part in path.parts if "=" in part or "%" in part]):
+            raise ConfigurationError(
+                "the lake's path may hold neither '=' nor '%': Delta tables give both a meaning",
+                where={"at": where, "folder": unfit[0]},
+                value=str(path),
+                next_step="name another folder",
+            )
+        return str(path)
 
     made = dict(content)
     if "lake" in made:

@@ -10,7 +10,7 @@ from typing import Any
 
 from etl import screen
 from etl.engines.local import rows
-from etl.errors import ConfigurationError
+from etl.errors import ConfigurationError, ProfilemillError
 from etl.jobs import EventsJob, ParquetDestination
 from etl.lake.tables import files_of
 from etl.pipeline.cohorts import plan_cohorts, run_cohorts
@@ -45,41 +45,57 @@ def read_window(start: str | None, end: str | None) -> Window | None:
     return Window(parse_hour(start), parse_hour(end))
 
 
-def run(project: Project, names: Sequence[str], options: Options, *, as_json: bool) -> list[ImportReport]:
-    """Imports every job, then builds profiles and loads the destinations of the jobs."""
-    reports = []
+@dataclass(frozen=True)
+class Outcome:
+    """What a run did: reports of the jobs that ended, errors of those that broke off."""
+
+    reports: list[ImportReport]
+    errors: dict[str, ProfilemillError]
+
+
+def run(project: Project, names: Sequence[str], options: Options, *, as_json: bool) -> Outcome:
+    """Imports every job, then builds profiles and loads the destinations of the jobs.
+
+    A job that breaks off is named, and the others go on. Where every job is at fault by its configuration, the first
+    error is raised and nothing else is done.
+    """
+    outcome = Outcome([], {})
     for name in names:
-        with screen.progress(name) as steps:
-            if isinstance(project.job(name), EventsJob):
-                report = run_events(project, name, options.window, force=options.force, progress=steps)
-            else:
-                report = run_cohorts(
-                    project,
-                    name,
-                    options.cohorts,
-                    accept_exits=options.accept_exits,
-                    force=options.force,
-                    progress=steps,
-                )
-        reports.append(report)
+        try:
+            report = _import(project, name, options)
+        except ProfilemillError as error:
+            outcome.errors[name] = error
+            continue
+        outcome.reports.append(report)
         if not as_json:
             screen.show_import(report)
+    if (
+        outcome.errors
+        and len(outcome.errors) == len(names)
+        and all(isinstance(broken, ConfigurationError) for broken in outcome.errors.values())
+    ):
+        raise next(iter(outcome.errors.values()))
+    for name, broken in outcome.errors.items():
+        screen.print_error(f"{name}: {broken}")
     with screen.progress("profiles") as steps:
         built = build(project, on_step=steps.on_text)
     loaded = _load(project, destinations_of(project, names))
     if as_json:
-        screen.print_json(
-            {
-                "imports": [report.as_dict() for report in reports],
-                "build": asdict(built),
-                "destinations": [asdict(one) for one in loaded],
-            }
-        )
+        content = {"imports": [report.as_dict() for report in outcome.reports], "build": asdict(built)}
+        errors = {name: str(broken) for name, broken in outcome.errors.items()}
+        screen.print_json(content | {"destinations": [asdict(one) for one in loaded], "errors": errors})
     else:
         screen.show_build(built)
         for one in loaded:
             screen.show_load(one)
-    return reports
+    return outcome
+
+
+def _import(project: Project, name: str, options: Options) -> ImportReport:
+    with screen.progress(name) as steps:
+        if isinstance(project.job(name), EventsJob):
+            return run_events(project, name, options.window, force=options.force, progress=steps)
+        return run_cohorts(project, name, options.cohorts, accept_exits=options.accept_exits, force=options.force, progress=steps)
 
 
 def rebuild(project: Project, *, from_landing: bool, as_json: bool) -> None:

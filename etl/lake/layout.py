@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from filelock import FileLock
 
 from etl.engines.local import Connection, workspace
 from etl.errors import ConfigurationError
@@ -73,6 +75,14 @@ class Lake:
         with workspace(self.scratch) as pair:
             yield pair
 
+    def writing(self) -> FileLock:
+        """Held while files and commits are put into the tables: a rebuild moves tables only while nobody does."""
+        return FileLock(self.root / ".tables.lock")
+
+    def building(self) -> FileLock:
+        """Held by the one builder of profiles."""
+        return FileLock(self.root / ".build.lock")
+
     def ensure_writable(self) -> None:
         """Creates the folder, finishes a rebuild that was killed while it moved its tables in, clears up after the dead.
 
@@ -80,9 +90,8 @@ class Lake:
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            probe = self.root / f".probe-{os.getpid()}"
-            probe.touch()
-            probe.unlink()
+            with tempfile.TemporaryFile(dir=self.root):
+                pass
             swap_in(self.root)
             remove_leftovers(self.scratch)
             remove_leftovers(self.landing / INCOMING)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from filelock import FileLock
+
 BESIDE = ".rebuild"
 _READY = "READY"
 _TABLES = (
@@ -30,6 +32,12 @@ def swap_in(root: Path) -> None:
     beside = root / BESIDE
     if not (beside / _READY).exists():
         return
+    with FileLock(root / ".swap.lock"):
+        if (beside / _READY).exists():
+            _move(root, beside)
+
+
+def _move(root: Path, beside: Path) -> None:
     for name in _TABLES:
         new, old = beside / name, root / name
         if (beside / f"{name}.done").exists():

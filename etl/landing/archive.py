@@ -25,9 +25,13 @@ _MEMBER = re.compile(r"_(\d{4}-\d{2}-\d{2})_(\d{1,2})#(\d+)\.json\.gz$")
 class Member:
     """A member of an archive, with the upload hour and the part that its name tells."""
 
-    name: str
+    info: zipfile.ZipInfo
     hour: datetime
     part: int
+
+    @property
+    def name(self) -> str:
+        return self.info.filename
 
 
 def land_archive(landing: Path, archive: Path, scope: str, window: Window) -> tuple[list[Landed], dict[datetime, DamagedDownload]]:
@@ -57,8 +61,8 @@ def land_archive(landing: Path, archive: Path, scope: str, window: Window) -> tu
 def read_members(archive: Path, window: Window) -> list[Member]:
     """The event members by (hour, part). Folders and the marker files of S3 exports are passed over."""
     with zipfile.ZipFile(archive) as opened:
-        names = [name for name in opened.namelist() if not name.endswith(("/", "_complete"))]
-    members = [_read_name(name, window) for name in names]
+        infos = [info for info in opened.infolist() if not info.filename.endswith(("/", "_complete"))]
+    members = [_read_name(info, window) for info in infos]
     return sorted(members, key=lambda member: (member.hour, member.part, member.name))
 
 
@@ -82,7 +86,8 @@ def hour_of(unit: str) -> datetime:
     return datetime.strptime(unit + "+0000", "%Y-%m-%dT%H%z").astimezone(UTC)
 
 
-def _read_name(name: str, window: Window) -> Member:
+def _read_name(info: zipfile.ZipInfo, window: Window) -> Member:
+    name = info.filename
     found = _MEMBER.search(PurePosixPath(name).name)
     if found is None:
         raise DataError(
@@ -99,7 +104,7 @@ def _read_name(name: str, window: Window) -> Member:
             value=name,
             next_step="run again; if it stays, report it: the hours stay open",
         )
-    return Member(name, hour, int(found.group(3)))
+    return Member(info, hour, int(found.group(3)))
 
 
 def _land_hour(landing: Path, archive: Path, scope: str, hour: datetime, members: list[Member]) -> Landed:
@@ -112,7 +117,7 @@ def _land_hour(landing: Path, archive: Path, scope: str, hour: datetime, members
             if name in names:
                 name = f"{position}-{name}"
             names.append(name)
-            with opened.open(member.name) as source, (folder / name).open("wb") as target:
+            with opened.open(member.info) as source, (folder / name).open("wb") as target:
                 shutil.copyfileobj(source, target)
                 size += target.tell()
         return place(landing, Landed(load_id(scope, hour), attempt, folder, tuple(names), hour, size))

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from etl.clients.amplitude import AmplitudeClient
-from etl.errors import CredentialsError, DataError, ProfilemillError, QuotaExhausted, RequestExpired
+from etl.errors import CredentialsError, DataError, ProfilemillError, QuotaExhausted, RequestExpired, SnapshotRefused
 from etl.jobs import CohortsJob
 from etl.lake.layout import Lake
 from etl.lake.loads import Load, current_loads
@@ -98,15 +98,20 @@ def import_cohort(
     landing = project.lake.landing
     mapping = project.mapping(job)
     snapshot = Snapshot(planned.id, planned.name, planned.last_computed or 0, planned.size, job.authorization)
-    accepted = planned.id in accept_exits or planned.name in accept_exits
+    accepted = planned.id in accept_exits or planned.name in accept_exits or _accepted_before(project.lake, snapshot)
     with arriving(landing, f"cohort-{slug(planned.id)}") as folder:
         try:
             file = project.client(job).download_cohort(request_id, folder / "members.csv", on_bytes=shown.on_bytes).path
-        except RequestExpired:
-            _request_path(project.lake, job.authorization, planned).unlink(missing_ok=True)
+            members = checked_members(snapshot, file)
+        except (RequestExpired, SnapshotRefused):
+            # Whoever tries again has to ask anew: this request's file stays as it is.
+            forget_request(project, name, planned)
             raise
         downloaded = file.stat().st_size
-        landed = _land(project, job, snapshot, file, accepted)
+        before = _before(project.lake, job, snapshot)
+        if before is not None and not accepted:
+            check_exits(snapshot, members, before, job.max_exit_share)
+        landed = land_snapshot(landing, snapshot, file, before, {"exits_accepted": accepted})
     attempts = [landed, *_successor(project, job, snapshot, landed)]
     settings = Ingest(project.lake, mapping, name, project.clock, force=True, remap=force)
     report = ImportReport(name, downloaded_bytes=downloaded)
@@ -207,12 +212,10 @@ def forget_request(project: Project, name: str, planned: CohortPlan) -> None:
     _request_path(project.lake, project.cohorts_job(name).authorization, planned).unlink(missing_ok=True)
 
 
-def _land(project: Project, job: CohortsJob, snapshot: Snapshot, file: Path, accepted: bool) -> Landed:
-    members = checked_members(snapshot, file)
-    before = _before(project.lake, job, snapshot)
-    if before is not None and not accepted:
-        check_exits(snapshot, members, before, job.max_exit_share)
-    return land_snapshot(project.lake.landing, snapshot, file, before, {"exits_accepted": accepted})
+def _accepted_before(lake: Lake, snapshot: Snapshot) -> bool:
+    """Whether this very snapshot's exits were accepted when it was loaded."""
+    known = current_loads(lake).get(str(snapshot.load))
+    return known is not None and bool(_details(known).get("exits_accepted"))
 
 
 def _before(lake: Lake, job: CohortsJob, snapshot: Snapshot) -> Before | None:
@@ -228,7 +231,13 @@ def _before(lake: Lake, job: CohortsJob, snapshot: Snapshot) -> Before | None:
     if not own:
         return None
     previous = max(own, key=lambda load: int(_details(load)["last_computed"]))
-    others = _newest_of_others(loads, snapshot.cohort_id)
+    folder = attempt_folder(lake.landing, previous)
+    return Before(members_in(folder), str(_details(previous)["cohort_name"]), _holders(lake, loads, snapshot.cohort_id))
+
+
+def _holders(lake: Lake, loads: Sequence[Load], cohort_id: str) -> Callable[[str, str], bool]:
+    """Tells whether another cohort that has a name now holds a member. Files are read when a name is shared only."""
+    others = _newest_of_others(loads, cohort_id)
     sets: dict[str, frozenset[str]] = {}
 
     def holds(name: str, member: str) -> bool:
@@ -240,22 +249,23 @@ def _before(lake: Lake, job: CohortsJob, snapshot: Snapshot) -> Before | None:
                     return True
         return False
 
-    return Before(members_in(attempt_folder(lake.landing, previous)), str(_details(previous)["cohort_name"]), holds)
+    return holds
 
 
 def _successor(project: Project, job: CohortsJob, snapshot: Snapshot, landed: Landed) -> list[Landed]:
     """The snapshot after one that arrived late, with its exits derived anew."""
     if not job.exits:
         return []
+    loads = _cohort_loads(project.lake, snapshot.scope)
     later = [
         load
-        for load in _cohort_loads(project.lake, snapshot.scope)
+        for load in loads
         if _details(load)["cohort_id"] == snapshot.cohort_id and _details(load)["last_computed"] > snapshot.last_computed
     ]
     if not later:
         return []
     following = read_manifest(attempt_folder(project.lake.landing, min(later, key=lambda load: int(_details(load)["last_computed"]))))
-    before = Before(members_in(landed.folder), snapshot.cohort_name)
+    before = Before(members_in(landed.folder), snapshot.cohort_name, _holders(project.lake, loads, snapshot.cohort_id))
     with arriving(project.lake.landing, f"again-{following.attempt}") as folder:
         copied = copy_members(following, folder)
         details = {"exits_accepted": following.details.get("exits_accepted", False)}

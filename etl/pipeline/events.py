@@ -13,7 +13,7 @@ from etl.lake.layout import Lake
 from etl.lake.loads import current_loads
 from etl.landing.archive import STREAM, empty_hours, hour_of, land_archive, load_id
 from etl.landing.manifest import Landed, slug, write_json
-from etl.landing.store import arriving
+from etl.landing.store import arriving, drop_attempts
 from etl.pipeline.ingest import Ingest, ingest
 from etl.pipeline.project import Progress, Project
 from etl.records import hour_text
@@ -146,7 +146,11 @@ def _download(
                 landed += found
                 broken |= damaged
                 one.archive.unlink()
+        if len(refused) == len(window.hours) > 1:
+            # Not one hour could be had: it is the request that is at fault, and asking on would only cost calls.
+            raise next(iter(refused.values()))
         if not broken or not waits:
             return landed, refused | broken
+        drop_attempts(project.lake.landing, [attempt.folder for attempt in landed])
         log.warning("an export had damaged members and is asked for again: window=%s hours=%d", window, len(broken))
         project.clock.sleep(waits.pop(0))

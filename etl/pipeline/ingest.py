@@ -40,6 +40,9 @@ _GZIP_FACTOR = 12
 _MOST_LOADS = 200
 
 
+Written = tuple[Table, pa.Schema, list[NewFile]]
+
+
 @dataclass(frozen=True)
 class Ingest:
     """Where to and how. `force`: replace a load also by a smaller one; `remap`: also by equal content."""
@@ -134,11 +137,17 @@ class _Batch:
         return lines >= old.lines or self.settings.force
 
     def _load(self, connection: Connection, kept: list[int], digests: dict[int, dict[str, Any]], before: dict[str, Load]) -> list[Load]:
-        counts: dict[int, dict[str, Any]] = {}
-        written: list[tuple[Table, pa.Schema, list[NewFile]]] = []
-        if any(digests[ix]["lines"] for ix in kept):
-            counts, written = self._map(connection, kept)
+        mapped = any(digests[ix]["lines"] for ix in kept)
+        counts = self._map(connection, kept) if mapped else {}
         loads = [self._row(ix, digests[ix], counts.get(ix, {})) for ix in kept]
+        with self.lake.writing():
+            committed = self._commit(loads, self._write(connection, kept) if mapped else [])
+            self._forget([row.attempt for row in loads if row.attempt not in {one.attempt for one in committed}], with_fragments=True)
+            self._forget([before[row.load].attempt for row in committed if row.load in before], with_fragments=False)
+        self._account(committed, before, self._samples(connection, committed))
+        return committed
+
+    def _commit(self, loads: list[Load], written: list[Written]) -> list[Load]:
         try:
             for table, schema, files in written:
                 if files:
@@ -147,17 +156,10 @@ class _Batch:
             for table, _, files in written:
                 discard(table, files)
             raise
-        committed = commit_loads(self.lake, loads, lambda new, old: self._wanted(new.lines, new.digest, old))
-        self._account(committed, before, self._samples(connection, committed))
-        self._forget([row.attempt for row in loads if row.attempt not in {one.attempt for one in committed}], with_fragments=True)
-        replaced = [before[row.load].attempt for row in committed if row.load in before]
-        self._forget(replaced, with_fragments=False)
-        return committed
+        return commit_loads(self.lake, loads, lambda new, old: self._wanted(new.lines, new.digest, old))
 
-    def _map(
-        self, connection: Connection, kept: list[int]
-    ) -> tuple[dict[int, dict[str, Any]], list[tuple[Table, pa.Schema, list[NewFile]]]]:
-        """Maps the records of the kept attempts and writes what comes of them; counts per load, and files to commit."""
+    def _map(self, connection: Connection, kept: list[int]) -> dict[int, dict[str, Any]]:
+        """Maps the records of the kept attempts, and counts what comes of them, per load."""
         chosen = ", ".join(str(ix) for ix in kept)
         connection.execute(f"CREATE TEMP VIEW chosen AS SELECT * FROM records WHERE load_ix IN ({chosen})")
         connection.execute(f"CREATE TEMP TABLE mapped AS {self.plan.query('chosen')}")
@@ -169,7 +171,7 @@ class _Batch:
         counts = self._counts(connection)
         for ix, count in duplicates.items():
             counts[ix]["_duplicates"] = count
-        return counts, self._write(connection, kept)
+        return counts
 
     def _make_rejects(self, connection: Connection) -> None:
         bad = arrow(
@@ -242,7 +244,7 @@ class _Batch:
             committed_at=self.settings.clock.now(),
         )
 
-    def _write(self, connection: Connection, kept: list[int]) -> list[tuple[Table, pa.Schema, list[NewFile]]]:
+    def _write(self, connection: Connection, kept: list[int]) -> list[Written]:
         """Writes one file per load and table; nothing is committed yet."""
         stream = self.fields.stream
         members = pa.table(

@@ -30,25 +30,60 @@ UNCOMMITTED_HOURS = 48
 def rebuild_from_landing(project: Project, on_step: Callable[[str], None] = lambda step: None) -> tuple[list[ImportReport], BuildReport]:
     """Maps every landed file again with today's mappings, builds profiles from that, and puts both in place together.
 
-    All tables are made beside the lake's own and swapped in at the end; until then everything reads as before.
+    All tables are made beside the lake's own and swapped in at the end; until then everything reads as before, and
+    imports go on: what they load meanwhile is mapped too.
     """
     lake = project.lake
     lake.ensure_writable()
-    with FileLock(lake.root / ".rebuild.lock", timeout=0):
+    with FileLock(lake.root / ".rebuild.lock"):
         shutil.rmtree(lake.root / BESIDE, ignore_errors=True)
         beside = Lake(lake.root / BESIDE)
         beside.ensure_writable()
-        loads = list(in_force(all_loads(lake)).values())
-        reports = []
-        for name, mapping, own in _by_job(project, loads):
-            on_step(f"mapping {len(own)} loads of {name}")
+        reports: dict[str, ImportReport] = {}
+        mapped: dict[str, str] = {}
+        while True:
+            _map_again(project, beside, mapped, reports, on_step)
+            on_step("building profiles")
+            report = build_profiles(beside, max_identifiers=project.jobs.max_identifiers)
+            # Whoever imports or builds meanwhile goes on; only here nobody may, and nothing may be left out.
+            with lake.building(), lake.writing():
+                if _in_force(lake) == mapped:
+                    mark_ready(lake.root)
+                    swap_in(lake.root)
+                    return list(reports.values()), report
+
+
+def _map_again(
+    project: Project, beside: Lake, mapped: dict[str, str], reports: dict[str, ImportReport], on_step: Callable[[str], None]
+) -> None:
+    """Maps what is in force and not in `mapped` (attempts by load) into the lake beside."""
+    lake = project.lake
+    waiting = [load for load in in_force(all_loads(lake)).values() if mapped.get(load.load) != load.attempt]
+    for name, mapping, own in _by_job(project, waiting):
+        on_step(f"mapping {len(own)} loads of {name}")
+        try:
             landed = [read_manifest(attempt_folder(lake.landing, load)) for load in own]
-            reports.append(ingest(Ingest(beside, mapping, name, project.clock, force=True), landed))
-        on_step("building profiles")
-        report = build_profiles(beside, full=True, max_identifiers=project.jobs.max_identifiers)
-        mark_ready(lake.root)
-        swap_in(lake.root)
-    return reports, report
+            report = ingest(Ingest(beside, mapping, name, project.clock, force=True), landed)
+        except FileNotFoundError:
+            if _in_force(lake).items() >= {load.load: load.attempt for load in own}.items():
+                raise _raw_files_gone(own, lake) from None
+            continue  # replaced meanwhile; the next round takes its successor
+        reports.setdefault(name, ImportReport(name)).add(report)
+        mapped |= {load.load: load.attempt for load in own}
+
+
+def _in_force(lake: Lake) -> dict[str, str]:
+    return {load.load: load.attempt for load in in_force(all_loads(lake)).values()}
+
+
+def _raw_files_gone(loads: list[Load], lake: Lake) -> ConfigurationError:
+    gone = [load.load for load in loads if not attempt_folder(lake.landing, load).is_dir()]
+    return ConfigurationError(
+        "raw files are gone, so these loads cannot be mapped again",
+        where={"lake": lake.root},
+        value=", ".join(gone[:5]) + (f" and {len(gone) - 5} more" if len(gone) > 5 else ""),
+        next_step="import them again with --force, then rebuild",
+    )
 
 
 def compact(lake: Lake, on_step: Callable[[str], None] = lambda step: None) -> dict[str, int]:

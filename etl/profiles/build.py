@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from filelock import FileLock
-
 from etl.engines.local import Connection, rows
 from etl.engines.sql import identifier, quote
 from etl.errors import LakeConflict
@@ -65,7 +63,7 @@ def build_profiles(
     One builder works at a time; a second one waits. Raises LakeConflict when other machines win again and again.
     """
     lake.ensure_writable()
-    with FileLock(lake.root / ".build.lock"):
+    with lake.building():
         for _ in range(_ATTEMPTS):
             try:
                 return _Build(lake, max_identifiers, on_step).run(full)

@@ -181,3 +181,22 @@ def test_an_unknown_cohort_names_the_known_ones(shop: Shop) -> None:
     with pytest.raises(ConfigurationError, match="there is no cohort 'Weekly active'") as caught:
         shop.run(wanted=["Weekly active"])
     assert caught.value.next_step == "did you mean 'Weekly actives'?"
+
+
+def test_a_short_file_is_asked_for_anew(shop: Shop) -> None:
+    shop.cohort("c1", ["1"], FIRST, size=2)
+    assert "is short" in shop.run().failed["c1 (c1)"]
+    made = shop.requests_made()
+    shop.cohort("c1", ["1", "2"], FIRST)
+    assert shop.run().failed == {}
+    assert shop.requests_made() == made + 1
+
+
+def test_accepted_exits_stay_accepted(shop: Shop) -> None:
+    everybody = [str(number) for number in range(1, 21)]
+    shop.cohort("c1", everybody, FIRST)
+    shop.run()
+    shop.cohort("c1", everybody[:5], FIRST + 10)
+    shop.run(accept_exits=["c1"])
+    assert shop.run(force=True).failed == {}
+    assert shop.membership("20") == {"c1": False}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from etl.sandbox.amplitude import SandboxOptions
 from etl.sandbox.data import SampleSpec
 from etl.sandbox.faults import parse_faults
 from etl.sandbox.server import RunningSandbox, running_sandbox
-from tests.pipeline.projects import WINDOW, differences, profilemill, published, write_jobs
+from tests.pipeline.projects import WINDOW, command, differences, profilemill, published, write_jobs
 
 BOTH = ("run", "shop-events", "shop-cohorts", *WINDOW)
 
@@ -208,3 +209,40 @@ def test_map_shows_rows_and_sql(tmp_path: Path) -> None:
     assert "from_json" in profilemill(tmp_path, "map", "amplitude_events", "--explain").stdout
     unknown = profilemill(tmp_path, "map", "amplitude_event", "members.csv")
     assert (unknown.returncode, "did you mean 'amplitude_events'?" in unknown.stderr) == (2, True)
+
+
+def test_an_import_beside_a_rebuild_is_not_lost(sandbox: RunningSandbox, tmp_path: Path) -> None:
+    write_jobs(tmp_path, sandbox.url)
+    assert profilemill(tmp_path, "run", "shop-events", "--from", "2022-11-21T00", "--to", "2022-11-21T12").returncode == 0
+    rebuilding = subprocess.Popen(command("rebuild", "--from", "landing"), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    imported = profilemill(tmp_path, "run", "shop-events", "shop-cohorts", "--from", "2022-11-21T12", "--to", "2022-11-22T00")
+    assert imported.returncode == 0, imported.stderr
+    said, _ = rebuilding.communicate(timeout=120)
+    assert rebuilding.returncode == 0, said
+    last = profilemill(tmp_path, "run", "shop-events", "shop-cohorts", *WINDOW, "--json")
+    assert last.returncode == 0, last.stderr
+    report = json.loads(last.stdout)
+    assert [one["loaded"] for one in report["imports"]] == [[], []], "a load was lost"
+    assert differences(_answers(sandbox), published(tmp_path)) == []
+
+
+def test_one_job_that_breaks_off_does_not_stop_the_other(tmp_path: Path) -> None:
+    sample = SampleSpec(events=200, people=20, cohorts=2)
+    with running_sandbox(SandboxOptions(sample=sample, faults=parse_faults(["export:403:*"]))) as sandbox:
+        write_jobs(tmp_path, sandbox.url)
+        done = profilemill(tmp_path, *BOTH, "--json")
+    assert done.returncode == 2
+    report = json.loads(done.stdout)
+    assert len(report["imports"][0]["loaded"]) == 2
+    assert "region" in report["errors"]["shop-events"]
+    assert report["build"]["profiles"] > 0
+
+
+def test_a_request_that_is_refused_for_every_hour_stops_the_job(tmp_path: Path) -> None:
+    sample = SampleSpec(events=50, people=5, cohorts=0)
+    with running_sandbox(SandboxOptions(sample=sample, faults=parse_faults(["export:400:*"]))) as sandbox:
+        write_jobs(tmp_path, sandbox.url)
+        done = profilemill(tmp_path, "run", "shop-events", "--from", "2022-11-20T00", "--to", "2022-11-22T00")
+        assert done.returncode == 1
+        assert "one hour is too large for the Export API, or the request is at fault" in done.stderr
+        assert _requests(sandbox)["export"] < 50, "the second day is not asked for"

@@ -53,7 +53,7 @@ def _members_of(compiler: Compiler, parent: str, slow: str) -> str:
         WHEN {written_out} THEN {slow}
         WHEN {members} IS NULL THEN CASE WHEN starts_with({own_text}, '{{') THEN {slow_members} END
         WHEN {doubtful} THEN {slow_members}
-        WHEN {with_nulls} THEN CASE WHEN list_count(map_values({members})) > 0 THEN {kept} END
+        WHEN {with_nulls} THEN CASE WHEN cardinality({kept}) > 0 THEN {kept} END
         WHEN cardinality({members}) > 0 THEN {members}
     END)"""
 
@@ -71,6 +71,6 @@ FUNCTION = Function(
         Example('match("p.")', {"p": {"plan": "pro", "n": 5}}, {"plan": "pro", "n": 5}),
         Example('match("p.")', {"p": {"a": {"b.c": True}, "l": [1, "x"], "gone": None}}, {"a.b.c": True, "l": "1,x"}),
         Example('match("p.")', {"p.q": 1, "p": {"r": 2}}, {"q": 1, "r": 2}),
-        Example('match("p.")', {"p": {}, "q": {"a": 1}}, "missing"),
+        Example('match("p.")', {"p": {"": 1, "b": None}, "q": {"a": 1}}, "missing"),
     ),
 )
