@@ -7,15 +7,21 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from etl.landing.manifest import Landed
-from etl.landing.readers import inflate, lines, texts
+from etl.landing.readers import blocks, inflate, lines, texts
 from etl.landing.snapshot import MEMBERS, STREAM, snapshot_of, snapshot_texts
 
 
 def records_of(landed: Landed, load_ix: int) -> Iterator[pa.Table]:
-    """One table per member, in their order; see `readers.SCHEMA`. Raises DamagedDownload for a damaged member."""
+    """The records in tables of some megabytes, members in their order; see `readers.SCHEMA`.
+
+    Raises DamagedDownload for a damaged member.
+    """
     for member_ix, member in enumerate(landed.members):
-        data = inflate(landed.folder / member)
+        path = landed.folder / member
         if landed.load.stream == STREAM and member == MEMBERS:
-            yield texts(snapshot_texts(data, snapshot_of(landed).extra()), load_ix, member_ix)
-        else:
-            yield lines(data, load_ix, member_ix)
+            yield texts(snapshot_texts(inflate(path), snapshot_of(landed).extra()), load_ix, member_ix)
+            continue
+        before = 0
+        for block in blocks(path):
+            yield lines(block, load_ix, member_ix, before)
+            before += block.count(b"\n")

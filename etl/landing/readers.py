@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import IO, cast
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +16,8 @@ from etl.errors import DamagedDownload
 
 SCHEMA = pa.schema([("load_ix", pa.int32()), ("member_ix", pa.int32()), ("line", pa.int64()), ("text", pa.large_string())])
 
+# What is in memory of a member at once; its rows go on to a table that may spill to disk.
+_BLOCK = 16 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
 _BLANKS = b" \t\r\n"
 
@@ -23,12 +27,35 @@ def inflate(path: Path) -> bytes:
 
     Raises DamagedDownload, with the member's name, when the gzip is cut short or its check sum is wrong.
     """
-    raw = path.read_bytes()
-    if raw[:2] != b"\x1f\x8b":
-        return raw
+    with _opened(path) as file:
+        return file.read()
+
+
+def blocks(path: Path, size: int = _BLOCK) -> Iterator[bytes]:
+    """The bytes of a file, gunzipped, in blocks of whole lines, about `size` bytes each; only the last may end without a line feed.
+
+    Raises DamagedDownload as `inflate` does, after the blocks before the damage.
+    """
+    with _opened(path) as file:
+        carried = b""
+        while block := file.read(size):
+            block = carried + block
+            cut = block.rfind(b"\n") + 1
+            if cut:
+                yield block[:cut]
+            carried = block[cut:]
+        if carried:
+            yield carried
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
     try:
-        return gzip.decompress(raw)
-    except (EOFError, zlib.error, OSError) as error:
+        with path.open("rb") as raw:
+            zipped = raw.read(2) == b"\x1f\x8b"
+            raw.seek(0)
+            yield cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if zipped else raw
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DamagedDownload(
             "a gzip member is damaged",
             where={"member": path.name},
@@ -37,10 +64,10 @@ def inflate(path: Path) -> bytes:
         ) from error
 
 
-def lines(data: bytes, load_ix: int, member_ix: int) -> pa.Table:
-    """One row per line that is not blank, with its number in the file (from 1). Bytes that are not UTF-8 are replaced,
-    and such a line then is no valid JSON text: it starts with U+FFFD."""
-    if data.startswith(_BOM):
+def lines(data: bytes, load_ix: int, member_ix: int, before: int = 0) -> pa.Table:
+    """One row per line that is not blank, with its number in the file (from 1, `before` lines having come before).
+    Bytes that are not UTF-8 are replaced, and such a line then is no valid JSON text: it starts with U+FFFD."""
+    if before == 0 and data.startswith(_BOM):
         data = data[len(_BOM) :]
     if not data:
         return SCHEMA.empty_table()
@@ -50,7 +77,7 @@ def lines(data: bytes, load_ix: int, member_ix: int) -> pa.Table:
     ends = np.flatnonzero(buffer == 10) + 1
     offsets = np.concatenate(([0], ends)).astype(np.int64)
     text = pa.LargeStringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(data))
-    numbers = np.arange(1, len(ends) + 1, dtype=np.int64)
+    numbers = np.arange(before + 1, before + len(ends) + 1, dtype=np.int64)
     shortest = np.diff(offsets) <= 4  # only short lines can be blank in the usual file; the rest is checked below
     blank = np.zeros(len(ends), dtype=bool)
     for position in np.flatnonzero(shortest | (buffer[offsets[:-1]] <= 32)):

@@ -23,7 +23,6 @@ from etl.lake.loads import Load, commit_loads, current_loads
 from etl.lake.tables import NewFile, Table, commit, discard, schema_of, write_file
 from etl.landing.manifest import Landed, LoadId
 from etl.landing.members import records_of
-from etl.landing.readers import SCHEMA
 from etl.landing.store import drop_attempts
 from etl.mapping import Mapping, udfs
 from etl.mapping.plan import IS_OBJECT, plan
@@ -104,8 +103,13 @@ class _Batch:
 
     def _read(self, connection: Connection) -> dict[int, dict[str, Any]]:
         """Makes the tables `records` and `loads`; lines and digest per load."""
-        tables = [table for ix, one in enumerate(self.landed) for table in records_of(one, ix)]
-        connection.register("records", pa.concat_tables(tables) if tables else SCHEMA.empty_table())
+        # In a table of the database, not in Arrow: what does not fit into its memory limit is spilled to disk.
+        connection.execute("CREATE TEMP TABLE records (load_ix INTEGER, member_ix INTEGER, line BIGINT, text VARCHAR)")
+        for ix, one in enumerate(self.landed):
+            for member in records_of(one, ix):
+                connection.register("member", member)
+                connection.execute("INSERT INTO records SELECT * FROM member")
+                connection.unregister("member")
         times = [one.time.astimezone(UTC) for one in self.landed]
         loads = {
             "load_ix": pa.array(range(len(times)), pa.int32()),

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.errors import DamagedDownload, SnapshotRefused
-from etl.landing.readers import inflate, lines
+from etl.landing.readers import blocks, inflate, lines
 from etl.landing.snapshot import rows_of
 from etl.records import masked
 
@@ -43,6 +43,21 @@ def test_every_line_that_is_not_blank_is_there(parts: list[bytes]) -> None:
     body = data.removeprefix(b"\xef\xbb\xbf")
     expected = [number for number, line in enumerate(body.split(b"\n"), start=1) if line.strip(b" \t\r")]
     assert [number for number, _ in _read(data)] == expected
+
+
+def test_blocks_are_whole_lines_and_numbers_go_on(tmp_path: Path) -> None:
+    data = b"\xef\xbb\xbf" + b"".join(b"%d" % (10 ** (n % 9)) + b"\n" * (1 + n % 3) for n in range(50)) + b"end"
+    path = tmp_path / "m.json.gz"
+    path.write_bytes(gzip.compress(data, mtime=0))
+    found = list(blocks(path, size=7))
+    assert b"".join(found) == data
+    assert all(block.endswith(b"\n") for block in found[:-1])
+    before, numbered = 0, []
+    for block in found:
+        table = lines(block, 0, 0, before)
+        numbered += list(zip(table.column("line").to_pylist(), table.column("text").to_pylist(), strict=True))
+        before += block.count(b"\n")
+    assert [(number, text.rstrip("\n")) for number, text in numbered] == _read(data)
 
 
 def test_damaged_gzip_names_its_member(tmp_path: Path) -> None:
