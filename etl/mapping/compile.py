@@ -141,7 +141,9 @@ def _text_or_slow(fast: str, in_text: str, exponent: str) -> str:
 
     DuckDB prints an exponent as `1e+21` where it reads a column, and as `1e21` where it looks a member up.
     """
-    doubtful = f"{fast}[1] = '[' OR suffix({fast}, '.0') OR contains({fast}, {exponent.format(fast)}"
+    # Floats start with a digit or a sign, both below ':'; most texts do not.
+    float_ = f"{fast}[1] < ':' AND (suffix({fast}, '.0') OR contains({fast}, {exponent.format(fast)})"
+    doubtful = f"{fast}[1] = '[' OR {float_}"
     return f"(CASE WHEN {doubtful} THEN pm_text_of(CAST({in_text} AS VARCHAR)) ELSE {fast} END)"
 
 
