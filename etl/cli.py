@@ -31,7 +31,7 @@ app = typer.Typer(
 profiles_app = typer.Typer(help="Look at profiles.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(profiles_app, name="profiles")
 
-FAILED, WRONG, REJECTED, INTERRUPTED = 1, 2, 3, 130
+FAILED, WRONG, REJECTED = 1, 2, 3
 
 JobsOption = Annotated[Path | None, typer.Option("--jobs", help="The jobs file; else PROFILEMILL_JOBS, else ./jobs.yaml.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
@@ -73,14 +73,11 @@ def run(
     limit = _reject_limit(max_rejects)
     project = _project(jobs)
     options = runs.Options(runs.read_window(from_, to), tuple(cohort or ()), force, tuple(accept_exits or ()))
-    for name in jobs_to_run:
-        project.job(name)
+    runs.check_options(project, jobs_to_run, options)
     if dry_run:
         runs.show_plan(project, jobs_to_run, options, as_json=as_json)
         return
     outcome = runs.run(project, jobs_to_run, options, as_json=as_json)
-    if any(isinstance(error, ConfigurationError) for error in outcome.errors.values()):
-        raise typer.Exit(WRONG)
     if outcome.errors or any(report.failed for report in outcome.reports):
         raise typer.Exit(FAILED)
     if _too_many(outcome.reports, limit):
@@ -259,36 +256,29 @@ def schema() -> None:
     screen.print_json(json_schema())
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Runs the command and ends the process with its exit code; every error of ours is one message on stderr."""
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command; its exit code. Every error of ours is one message on stderr. `etl.__main__` handles Ctrl-C."""
     from etl import screen
 
     try:
         # Without its standalone mode Typer returns the code of an Exit.
         code = app(args=arguments, standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
-    except (typer.Abort, KeyboardInterrupt):
-        screen.print_error("interrupted; nothing half-done counts, run again to go on")
-        sys.exit(INTERRUPTED)
     except ConfigurationError as error:
         screen.print_error(str(error))
-        sys.exit(WRONG)
+        return WRONG
     except ProfilemillError as error:
         screen.print_error(str(error))
-        sys.exit(FAILED)
+        return FAILED
     except BrokenPipeError:
-        sys.exit(FAILED)
+        return FAILED
     except Exception as error:
-        _usage_or_raise(error)
-
-
-def _usage_or_raise(error: Exception) -> None:
-    """Typer's own complaints about the command line are shown its way; anything else is a defect and stays whole."""
-    show = getattr(error, "show", None)
-    if show is None:
-        raise error
-    show()
-    sys.exit(WRONG)
+        # Typer's own complaints about the command line are shown its way; anything else is a defect and stays whole.
+        show = getattr(error, "show", None)
+        if show is None:
+            raise
+        show()
+        return WRONG
+    return code if isinstance(code, int) else 0
 
 
 def _project(jobs: Path | None) -> Project:
@@ -316,7 +306,3 @@ def _too_many(reports: list[ImportReport], limit: tuple[float, bool]) -> bool:
     number, share = limit
     rejects, lines = sum(report.rejects for report in reports), sum(report.lines for report in reports)
     return rejects > (lines * number / 100 if share else number)
-
-
-if __name__ == "__main__":
-    main()

@@ -59,36 +59,50 @@ def run(project: Project, names: Sequence[str], options: Options, *, as_json: bo
     A job that breaks off is named, and the others go on. Where every job is at fault by its configuration, the first
     error is raised and nothing else is done.
     """
+    for name in names:
+        project.mapping(project.job(name))
     outcome = Outcome([], {})
     for name in names:
         try:
             report = _import(project, name, options)
         except ProfilemillError as error:
-            outcome.errors[name] = error
+            outcome.errors[name] = error.at(job=name)
             continue
         outcome.reports.append(report)
         if not as_json:
             screen.show_import(report)
-    if (
-        outcome.errors
-        and len(outcome.errors) == len(names)
-        and all(isinstance(broken, ConfigurationError) for broken in outcome.errors.values())
-    ):
-        raise next(iter(outcome.errors.values()))
-    for name, broken in outcome.errors.items():
-        screen.print_error(f"{name}: {broken}")
+    broken_off = list(outcome.errors.values())
+    if broken_off and not outcome.reports and all(isinstance(error, ConfigurationError) for error in broken_off):
+        for other in broken_off[1:]:
+            screen.print_error(str(other))
+        raise broken_off[0]
     with screen.progress("profiles") as steps:
         built = build(project, on_step=steps.on_text)
-    loaded = _load(project, destinations_of(project, names))
+    loaded = _load(project, destinations_of(project, names)) if outcome.reports or built.changed else []
     if as_json:
         content = {"imports": [report.as_dict() for report in outcome.reports], "build": asdict(built)}
         errors = {name: str(broken) for name, broken in outcome.errors.items()}
         screen.print_json(content | {"destinations": [asdict(one) for one in loaded], "errors": errors})
-    else:
+    elif outcome.reports or built.changed:
         screen.show_build(built)
         for one in loaded:
             screen.show_load(one)
+    for broken in outcome.errors.values():
+        screen.print_error(str(broken))
     return outcome
+
+
+def check_options(project: Project, names: Sequence[str], options: Options) -> None:
+    """Raises ConfigurationError for an unknown job, and for options that none of the jobs takes."""
+    types = {project.job(name).stream for name in names}
+    if "amplitude_cohorts" not in types and (options.cohorts or options.accept_exits):
+        raise ConfigurationError(
+            "--cohort and --accept-exits are for cohort jobs", value=", ".join(names), next_step="leave them out, or name a cohort job"
+        )
+    if "amplitude_events" not in types and options.window is not None:
+        raise ConfigurationError(
+            "--from and --to are for event jobs", value=", ".join(names), next_step="leave them out, or name an event job"
+        )
 
 
 def _import(project: Project, name: str, options: Options) -> ImportReport:
@@ -134,10 +148,8 @@ def show_plan(project: Project, names: Sequence[str], options: Options, *, as_js
         screen.print_json(plans)
         return
     for name, planned in plans.items():
-        screen.out.print(
-            f"{name}: {len(planned)} {'exports' if isinstance(project.job(name), EventsJob) else 'cohorts'}",
-            markup=False,
-        )
+        what = "request" if isinstance(project.job(name), EventsJob) else "cohort"
+        screen.out.print(f"{name}: {len(planned)} {what}{'' if len(planned) == 1 else 's'}", markup=False)
         for one in planned:
             line = (
                 one if isinstance(one, str) else f"{one['action']:<8} {one['name']} ({one['id']}), {one['size']} members: {one['reason']}"
@@ -182,7 +194,7 @@ def _how_to_read(project: Project) -> list[str]:
             lines.append(f"{python} -c \"import duckdb; print(duckdb.read_parquet('{path}/*.parquet'))\"")
         elif destination.url.get_secret_value().startswith("sqlite:///"):
             path = _from_here(Path(destination.url.get_secret_value().removeprefix("sqlite:///")))
-            query = f"SELECT profile_id, amplitude_events FROM {destination.table} LIMIT 5"
+            query = f"SELECT * FROM {destination.table} LIMIT 5"
             lines.append(f"{python} -c \"import sqlite3; print(*sqlite3.connect('{path}').execute('{query}'), sep='\\n')\"")
     return lines
 

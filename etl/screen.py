@@ -58,14 +58,17 @@ def show_import(report: ImportReport) -> None:
     out.print(f"[bold]{escape(report.job)}[/]")
     listed = [
         ("loaded", report.loaded), ("replaced", report.replaced), ("unchanged", report.unchanged), ("empty", report.empty),
-        ("not yet exportable", report.open), ("smaller than before, kept as it was", report.shrunk), ("skipped", report.skipped),
+        ("ready later", report.open), ("kept larger", report.shrunk),
     ]  # fmt: skip
     for label, loads in listed:
         if loads:
-            shown = ", ".join(load.split("/", 1)[-1] if "/" in load else load for load in loads[:_MOST_NAMED])
+            shown = ", ".join(load.split("/", 1)[-1] for load in loads[:_MOST_NAMED])
             more = f" and {len(loads) - _MOST_NAMED:,} more" if len(loads) > _MOST_NAMED else ""
             out.print(f"  {label:<12} {len(loads):>9,}  {escape(shown)}{more}")
-    if not any(loads for _, loads in listed) and not report.failed:
+    for reason in dict.fromkeys(text.rsplit(": ", 1)[-1] for text in report.skipped):
+        names = [text.rsplit(": ", 1)[0] for text in report.skipped if text.endswith(f": {reason}")]
+        out.print(f"  {'skipped':<12} {len(names):>9,}  {escape(reason)}: {escape(', '.join(names[:_MOST_NAMED]))}")
+    if not any(loads for _, loads in listed) and not report.failed and not report.skipped:
         out.print("  nothing to import")
     counts = {
         "records": report.rows,
@@ -82,7 +85,8 @@ def show_import(report: ImportReport) -> None:
         samples = ", ".join(misfit["samples"])
         out.print(f"  {misfit['count']:,} values of {escape(name)} did not fit its kind, for example {escape(samples)}")
     for name, text in report.failed.items():
-        out.print(f"  [red]failed[/] {escape(name)}\n    {escape(text)}")
+        indented = text.replace("\n", "\n    ")
+        out.print(f"  [red]failed[/] {escape(name)}\n    {escape(indented)}")
 
 
 def show_build(report: BuildReport) -> None:

@@ -26,6 +26,7 @@ ORDER = [
     {"etl.screen"},
     {"etl.runs"},
     {"etl.cli"},
+    {"etl.__main__"},
 ]
 SANDBOX_MAY_USE = {"etl.errors", "etl.records", "etl.settings", "etl.sandbox"}
 

@@ -97,7 +97,9 @@ def check_archive(path: Path, request: str) -> None:
         reason = str(error)
     if reason is not None:
         place = {"request": request, "bytes": path.stat().st_size}
-        raise DamagedDownload("The archive is truncated or damaged", where=place, value=reason)
+        raise DamagedDownload(
+            "The archive is truncated or damaged", where=place, value=reason, next_step="run again: it is downloaded again"
+        )
 
 
 def damaged_members(path: Path) -> list[str]:

@@ -339,7 +339,8 @@ def _unanswered(error: requests.RequestException, request: str) -> NetworkError:
     """A failure before the answer's first line. After a read time-out the server may be at work on the request."""
     waited = isinstance(error, requests.ReadTimeout)
     what = "No answer in time" if waited else "No connection, or it closed without an answer"
-    failure = NetworkError(what, where={"request": request}, value=_reason(error))
+    next_step = "run again; if it stays, check the network, and base_url where one is set"
+    failure = NetworkError(what, where={"request": request}, value=_reason(error), next_step=next_step)
     failure.maybe_done = waited
     return failure
 

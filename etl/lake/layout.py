@@ -83,11 +83,22 @@ class Lake:
         """Held by the one builder of profiles."""
         return FileLock(self.root / ".build.lock")
 
+    def ensure_folder(self) -> None:
+        """Raises ConfigurationError where the lake's path leads to something that is no folder; it need not exist."""
+        try:
+            is_folder = self.root.is_dir() or not self.root.exists()
+            below = next((parent for parent in self.root.parents if parent.exists()), None)
+        except NotADirectoryError:
+            is_folder, below = False, None
+        if not is_folder or (below is not None and not below.is_dir()):
+            raise ConfigurationError("the lake is not a folder", where={"lake": self.root}, next_step="correct `lake:` in jobs.yaml")
+
     def ensure_writable(self) -> None:
         """Creates the folder, finishes a rebuild that was killed while it moved its tables in, clears up after the dead.
 
         Raises ConfigurationError where the folder may not be made or written.
         """
+        self.ensure_folder()
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.root):

@@ -6,7 +6,6 @@ DuckDB writes the Parquet files, `deltalake` keeps the log. A file exists for re
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -213,12 +212,3 @@ def vacuum(table: Table, hours: int) -> int:
     if opened is None:
         return 0
     return len(opened.vacuum(retention_hours=hours, dry_run=False, enforce_retention_duration=False, full=True))
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes renames inside `folder` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from etl.landing.manifest import Landed, LoadId, read_manifest
+from etl.landing.manifest import Landed
 from etl.leftovers import own_name
 
 INCOMING = ".incoming"
@@ -48,11 +48,6 @@ def place(landing: Path, landed: Landed) -> Landed:
     landed.folder.rename(target)
     _sync(target.parent)
     return replace(landed, folder=target)
-
-
-def attempt_at(landing: Path, load: LoadId, attempt: str) -> Landed:
-    """The attempt on disk. Raises FileNotFoundError when its raw files are gone."""
-    return read_manifest(landing / load.folder / attempt)
 
 
 def drop_attempts(landing: Path, folders: Iterable[Path]) -> None:

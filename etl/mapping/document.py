@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
@@ -49,14 +49,6 @@ def _load(path: Path, folders: Sequence[Path], above: tuple[Path, ...]) -> Mappi
     except (OSError, UnicodeDecodeError) as error:
         raise MappingError(f"cannot read the mapping: {error}", where={"file": path}) from error
     return _Reader(path, text, folders, (*above, path)).mapping()
-
-
-@dataclass
-class _Place:
-    """A scalar's text and where it starts in the file."""
-
-    text: str
-    node: yaml.Node
 
 
 class _Reader:

@@ -45,24 +45,22 @@ _FRACTION = re.compile(r"([.,])(0+|9+)(?!\d)")
 class Layout:
     """`pattern` must match the whole text; `formats` are tried in order on it with `,` turned into `.`.
 
-    `strict_fraction` is the number of digits that the layout's zeros ask for (0: none); fewer are accepted and counted.
+    A fraction may be missing or shorter than the layout's zeros ask for, because Amplitude leaves it out when it is zero.
     """
 
     pattern: str
     formats: tuple[str, ...]
-    strict_fraction: int
 
 
 def read_layout(layout: str) -> Layout | None:
     """The layout's pattern and formats; None when it names no date at all (such as `%Y-%m-%d`)."""
     pattern, plain, with_fraction = "", "", ""
-    strict, elements, position = 0, 0, 0
+    elements, position = 0, 0
     while position < len(layout):
         fraction = _FRACTION.match(layout, position)
         if fraction and plain.endswith(("%S",)):
-            digits = len(fraction.group(2))
-            strict = digits if fraction.group(2)[0] == "0" else 0
-            pattern += rf"(?:[.,]\d{{1,{digits if strict else 9}}})?"
+            longest = len(fraction.group(2)) if fraction.group(2)[0] == "0" else 9
+            pattern += rf"(?:[.,]\d{{1,{longest}}})?"
             with_fraction = with_fraction or plain + ".%f"
             position = fraction.end()
             continue
@@ -83,4 +81,4 @@ def read_layout(layout: str) -> Layout | None:
             with_fraction = plain + ".%f"
     if not elements:
         return None
-    return Layout(f"^{pattern}$", (with_fraction, plain) if with_fraction else (plain,), strict)
+    return Layout(f"^{pattern}$", (with_fraction, plain) if with_fraction else (plain,))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
+from etl.clients.amplitude import Cohort
 from etl.errors import ConfigurationError, ProfilemillError
-from etl.jobs import CohortsJob
+from etl.jobs import CohortsJob, Job
 from etl.mapping import Mapping
 from etl.pipeline.project import Project
 from etl.profiles.fields import merged_fields, namespaces, of_mapping
@@ -36,16 +39,20 @@ def check(project: Project, *, online: bool = True) -> list[Finding]:
     findings.append(_tried(f"lake {project.lake.root}", project.lake.ensure_writable))
     used = {job.authorization: job for job in project.jobs.jobs.values()}
     for authorization, job in used.items() if online else ():
-        findings.append(_tried(f"authorization {authorization}", lambda job=job: project.client(job).list_cohorts()))
+        findings.append(_tried(f"authorization {authorization}", partial(_listed, project, job)))
     return findings
 
 
-def _tried(subject: str, action: object) -> Finding:
+def _tried(subject: str, action: Callable[[], object]) -> Finding:
     try:
-        found = action()  # type: ignore[operator]
+        found = action()
     except ProfilemillError as error:
         return Finding(subject, str(error))
     return Finding(subject, note=f"{len(found)} cohorts listed" if isinstance(found, list) else "")
+
+
+def _listed(project: Project, job: Job) -> list[Cohort]:
+    return project.client(job).list_cohorts()
 
 
 def _check_together(mappings: list[Mapping]) -> None:

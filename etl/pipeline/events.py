@@ -83,7 +83,7 @@ def import_window(project: Project, name: str, window: Window, *, force: bool = 
         else:
             report.open.append(str(load_id(job.authorization, hour)))
     landed.sort(key=lambda attempt: attempt.time)
-    settings = Ingest(project.lake, mapping, name, project.clock, force=force, on_load=lambda load, lines: shown.on_text(load))
+    settings = Ingest(project.lake, mapping, name, project.clock, force=force)
     report.add(ingest(settings, landed))
     report.failed |= {str(load_id(job.authorization, hour)): str(error) for hour, error in broken.items()}
     return report

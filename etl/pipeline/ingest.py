@@ -7,7 +7,7 @@ commit nothing counts; after it everything does.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from etl.engines.local import Connection, arrow, rows
-from etl.engines.sql import identifier
+from etl.engines.sql import identifier, quote
 from etl.lake.attempts import file_name, remove_attempts
 from etl.lake.layout import Lake
 from etl.lake.loads import Load, commit_loads, current_loads
@@ -38,7 +38,7 @@ BATCH_BYTES = 96 * 1024 * 1024
 _GZIP_FACTOR = 12
 _MOST_LOADS = 200
 
-
+# A table, the schema of its new files, and these files.
 Written = tuple[Table, pa.Schema, list[NewFile]]
 
 
@@ -52,7 +52,6 @@ class Ingest:
     clock: Clock = field(default_factory=Clock)
     force: bool = False
     remap: bool = False
-    on_load: Callable[[str, int], None] = lambda load, lines: None
 
 
 def ingest(settings: Ingest, landed: Sequence[Landed]) -> ImportReport:
@@ -272,11 +271,11 @@ class _Batch:
         ]
         written = []
         for table, query in sources:
-            filled = {row["load_ix"] for row in rows(connection, f"SELECT DISTINCT load_ix FROM ({query})")} if kept else set()
+            filled = {row["load_ix"] for row in rows(connection, f"SELECT DISTINCT load_ix FROM ({query})")}
             files = []
             for ix in sorted(filled):
                 attempt = self.landed[ix]
-                labels = f"'{str(attempt.load).replace(chr(39), chr(39) * 2)}' AS load, '{attempt.attempt}' AS _attempt"
+                labels = f"{quote(str(attempt.load))} AS load, {quote(attempt.attempt)} AS _attempt"
                 one = f"SELECT * EXCLUDE (load_ix), {labels} FROM ({query}) WHERE load_ix = {ix}"
                 partition = {"date": attempt.time.astimezone(UTC).date().isoformat()}
                 file = write_file(connection, one, table, partition, file_name(str(attempt.load), attempt.attempt))
@@ -299,7 +298,6 @@ class _Batch:
             for name, count in json.loads(row.misfits).items():
                 known = report.misfits.setdefault(name, {"count": 0, "samples": samples.get(name, [])})
                 known["count"] += count
-            self.settings.on_load(row.load, row.lines)
 
     def _samples(self, connection: Connection, committed: list[Load]) -> dict[str, list[str]]:
         """Up to three masked texts per field that did not fit; only fields that have any are looked at."""

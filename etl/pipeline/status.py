@@ -18,13 +18,13 @@ from etl.records import hour_text
 from etl.sources.amplitude_events import last_exportable
 from etl.windows import HOUR, Window
 
-# A load mapped by an earlier version of its mapping; `rebuild --from landing` maps it again.
 _COUNTED = ("lines", "rows", "duplicates", "rejects", "unidentified", "early")
 
 
 @dataclass
 class JobStatus:
-    """A job's loads in sum. `misfits` counts values that did not fit their kind, by field."""
+    """A job's loads in sum. `misfits` counts values that did not fit their kind, by field; `stale` counts loads mapped by
+    an earlier version of the mapping."""
 
     job: str
     stream: str
@@ -62,6 +62,7 @@ class Status:
 
 def status(project: Project) -> Status:
     """The state of every job and of the profiles. Asks nothing of Amplitude and writes nothing."""
+    project.lake.ensure_folder()
     loads = list(current_loads(project.lake).values())
     jobs = []
     for name, job in project.jobs.jobs.items():

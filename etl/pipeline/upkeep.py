@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from filelock import FileLock
 
@@ -14,7 +15,7 @@ from etl.lake.layout import Lake
 from etl.lake.loads import Load, all_loads, compact_loads, in_force
 from etl.lake.swap import BESIDE, mark_ready, swap_in
 from etl.lake.tables import files_of, transaction_of, vacuum
-from etl.landing.manifest import read_manifest
+from etl.landing.manifest import MANIFEST, read_manifest
 from etl.landing.store import drop_attempts
 from etl.mapping import Mapping
 from etl.pipeline.ingest import Ingest, attempt_folder, ingest
@@ -96,29 +97,26 @@ def compact(lake: Lake, on_step: Callable[[str], None] = lambda step: None) -> d
     applied = transaction_of(lake.profiles, "loads") or 0
     merged = {load.attempt for load in in_force(committed, applied).values()}
     on_step("removing attempts that do not count")
-    removed = 0
+    tables = [(lake.rejects, counting)]
     for stream in stream_fields(lake):
-        for table, needed in ((lake.stream(stream), counting), (lake.fragments(stream), counting | merged)):
-            old = [file for file in files_of(table) if attempt_of(file) not in needed and _is_old(table.path / file.path)]
-            removed += remove_attempts(table, [attempt_of(file) for file in old])
-    stale = [
-        folder
-        for load in now.values()
-        for folder in attempt_folder(lake.landing, load).parent.glob("*/")
-        if folder.name != load.attempt and (folder / "manifest.json").exists() and _is_old(folder)
-    ]
+        tables += [(lake.stream(stream), counting), (lake.fragments(stream), counting | merged)]
+    removed = 0
+    for table, needed in tables:
+        old = [file for file in files_of(table) if attempt_of(file) not in needed and _is_old(table.path / file.path)]
+        removed += remove_attempts(table, [attempt_of(file) for file in old])
+    manifests = lake.landing.glob(f"**/{MANIFEST}") if lake.landing.is_dir() else ()
+    stale = [path.parent for path in manifests if path.parent.name not in counting and _is_old(path)]
     drop_attempts(lake.landing, stale)
     on_step("rewriting the table of loads")
     compact_loads(lake)
     on_step("deleting files of old versions")
-    tables = [lake.loads, lake.rejects, lake.profiles, lake.identifiers, lake.changes, lake.conflicts]
-    tables += [table for stream in stream_fields(lake) for table in (lake.stream(stream), lake.fragments(stream))]
-    deleted = sum(vacuum(table, UNCOMMITTED_HOURS) for table in tables)
+    others = [lake.loads, lake.profiles, lake.identifiers, lake.changes, lake.conflicts]
+    deleted = sum(vacuum(table, UNCOMMITTED_HOURS) for table in [*others, *(table for table, _ in tables)])
     return {"attempts": removed + len(stale), "files": deleted}
 
 
-def _is_old(path: object) -> bool:
-    return time.time() - path.stat().st_mtime > UNCOMMITTED_HOURS * 3600  # type: ignore[attr-defined,no-any-return]
+def _is_old(path: Path) -> bool:
+    return time.time() - path.stat().st_mtime > UNCOMMITTED_HOURS * 3600
 
 
 def _by_job(project: Project, loads: list[Load]) -> list[tuple[str, Mapping, list[Load]]]:

@@ -105,7 +105,7 @@ class _Build:
     def _prepare(self, connection: Connection, work: _Input, full: bool) -> None:
         """Makes `contributions` (what to merge, by `profile_id`), `assigned` and `touched(profile_id)`."""
         self._make_stored(connection)
-        everything = self._fragments(connection, "every_fragment", work.in_force.values())
+        self._fragments(connection, "every_fragment", work.in_force.values())
         if full:
             self.on_step("resolving identities")
             connection.execute(f"CREATE TEMP TABLE id_nodes AS {nodes_query('every_fragment', self.namespaces)}")
@@ -118,7 +118,7 @@ class _Build:
         self._fragments(connection, "old_fragments", work.replaced)
         self.on_step("resolving identities")
         self._find_components(connection)
-        self._resolve_touched(connection, everything)
+        self._resolve_touched(connection)
 
     def _make_stored(self, connection: Connection) -> None:
         """The views `stored` (profiles as they are) and `stored_ids` (their identifiers, one a row)."""
@@ -134,7 +134,7 @@ class _Build:
             FROM (SELECT profile_id, _component AS component, unnest(_identifiers) AS i FROM stored)"""
         )
 
-    def _fragments(self, connection: Connection, view: str, loads: Iterable[Load]) -> bool:
+    def _fragments(self, connection: Connection, view: str, loads: Iterable[Load]) -> None:
         """A view over the fragments of loads, streams side by side; every column of every stream is there."""
         chosen = list(loads)
         parts = []
@@ -142,7 +142,6 @@ class _Build:
             source = rows_of(self.lake.fragments(stream), [load.attempt for load in chosen if load.stream == stream and load.rows])
             parts += [f"SELECT * FROM {source}"] if source else []
         connection.execute(f"CREATE TEMP VIEW {view} AS {' UNION ALL BY NAME '.join([self._no_fragments(), *parts])}")
-        return bool(parts)
 
     def _no_fragments(self) -> str:
         ids = [f"CAST(NULL AS VARCHAR) AS {id_column(name)}" for name in self.namespaces]
@@ -172,7 +171,7 @@ class _Build:
                 SEMI JOIN (SELECT * FROM new_ids UNION ALL SELECT * FROM old_ids) t USING (namespace, value))"""
         )
 
-    def _resolve_touched(self, connection: Connection, any_fragment: bool) -> None:
+    def _resolve_touched(self, connection: Connection) -> None:
         # Step 1: components as if everything stored were still linked. Whoever shares one with a replaced load, or with
         # a second exclusive identifier, is recomputed from fragments; the others can only grow together.
         stars = """SELECT f.namespace AS left_namespace, f.value AS left_value,
@@ -231,7 +230,8 @@ class _Build:
     def _make_contributions(self, connection: Connection) -> None:
         parts = [self._assigned_fragments("recomputed_fragments"), self._assigned_fragments("merged_fragments")]
         if rows(connection, "SELECT 1 FROM kept LIMIT 1"):
-            columns = [column for column in state_columns(self.fields) if column in self._stored_columns(connection)]
+            stored = self._stored_columns(connection)
+            columns = [column for column in state_columns(self.fields) if column in stored]
             moved = """SELECT k.profile_id AS old_id, any_value(a.profile_id) AS profile_id
                 FROM kept k JOIN assigned a USING (namespace, value) GROUP BY k.profile_id"""
             parts.append(

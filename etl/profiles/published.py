@@ -54,6 +54,7 @@ def find_profiles(lake: Lake, key: str, value: str) -> list[dict[str, Any]]:
 
     Each has the profile's columns and `identifiers`. Empty when nobody has it.
     """
+    lake.ensure_folder()
     source = relation(lake.profiles, (file.path for file in files_of(lake.profiles)))
     if source is None:
         return []

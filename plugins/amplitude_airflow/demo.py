@@ -163,5 +163,5 @@ def failure(api: AirflowApi, run: Run) -> str:
 def _summary(root: Path, jobs_file: Path, console: Console) -> int:
     """What the lake holds now, by the command line."""
     shown = str(jobs_file.relative_to(root))
-    command = [sys.executable, "-m", "etl.cli", "status", "--jobs", shown, "--samples", "3"]
+    command = [sys.executable, "-m", "etl", "status", "--jobs", shown, "--samples", "3"]
     return subprocess.run(command, cwd=root, env=os.environ | {"PYTHONUTF8": "1"}, check=False).returncode

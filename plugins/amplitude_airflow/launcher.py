@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import requests
 from filelock import FileLock, Timeout
 from rich.console import Console
 
@@ -38,11 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     interruptible()
     try:
         root = given.root.resolve()
-        return run_demo(root, console) if given.command == "demo" else _up(root, given.port, console)
+        with _alone(root / ".airflow"):
+            return run_demo(root, console) if given.command == "demo" else _up(root, given.port, console)
     except ProfilemillError as error:
         console.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         return 2
-    except (ServiceFailed, DemoFailed) as error:
+    except (ServiceFailed, DemoFailed, requests.RequestException) as error:
         console.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         return 1
     except Interrupted:
@@ -53,15 +55,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _up(root: Path, port: int, console: Console) -> int:
     own = os.environ.get(ENVIRONMENT)
     jobs_file = find_jobs_file(None) if own else root / "demo" / "jobs.yaml"
-    home = root / ".airflow"
-    home.mkdir(exist_ok=True)
-    with _alone(home):
-        return _serve(root, home, port, jobs_file, console, sandbox=not own)
+    return _serve(root, root / ".airflow", port, jobs_file, console, sandbox=not own)
 
 
 @contextlib.contextmanager
 def _alone(home: Path) -> Iterator[None]:
     """Holds the folder for this process. Raises ConfigurationError where another one has it."""
+    home.mkdir(exist_ok=True)
     lock = FileLock(home / "launcher.lock", timeout=0)
     try:
         lock.acquire()

@@ -11,6 +11,8 @@ from urllib.parse import quote
 
 import requests
 
+from amplitude_airflow.services import ServiceFailed
+
 _TIMEOUT = 30.0
 FINISHED = ("success", "failed")
 
@@ -62,13 +64,13 @@ class AirflowApi:
         return [one["stack_trace"] for one in self.get("importErrors")["import_errors"]]
 
     def wait_for_dags(self, wanted: set[str], seconds: float = 60.0) -> None:
-        """Returns when Airflow knows the DAGs. Raises TimeoutError with Airflow's import errors."""
+        """Returns when Airflow knows the DAGs. Raises ServiceFailed with Airflow's import errors."""
         end = time.monotonic() + seconds
         while missing := wanted - set(self.dags()):
             errors = self.import_errors()
             if errors or time.monotonic() > end:
                 text = "\n".join(errors) or "Airflow reports no import error"
-                raise TimeoutError(f"Airflow does not know the DAGs {', '.join(sorted(missing))}\n{text}")
+                raise ServiceFailed(f"Airflow does not know the DAGs {', '.join(sorted(missing))}\n{text}")
             time.sleep(0.25)
 
     def post(self, path: str, content: dict[str, Any]) -> dict[str, Any]:

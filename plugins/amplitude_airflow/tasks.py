@@ -18,9 +18,10 @@ from airflow.sdk.exceptions import AirflowSkipException
 from amplitude_airflow.errors import TryAgain, airflow_errors
 from amplitude_airflow.hooks import find_keys
 from etl.errors import ConfigurationError
+from etl.records import hour_text
 from etl.reports import ImportReport
 from etl.settings import utc_now
-from etl.windows import HOUR, Window, parse_hour
+from etl.windows import HOUR, Window, floor_hour, parse_hour
 
 if TYPE_CHECKING:
     from airflow.sdk.api.datamodels._generated import DagRunType
@@ -53,7 +54,7 @@ def plan_hours(jobs_file: str, job: str) -> list[str]:
         window = window_of(params, run.run_type, run.data_interval_start, run.data_interval_end)
         if window is None:
             reach = start_events(project, job)
-            log.info("no window given: the missing hours since %s", f"{reach.first_hour:%Y-%m-%dT%H}")
+            log.info("no window given: the missing hours since %s", hour_text(reach.first_hour))
         planned = [str(one) for one in plan_events(project, job, window, force=bool(params.get("force")))]
     most = conf.getint("core", "max_map_length", fallback=1024)
     if len(planned) > most:
@@ -152,7 +153,7 @@ def window_of(params: Mapping[str, Any], run_type: DagRunType | str, start: date
     if first is None:
         raise ConfigurationError("`to` is given without `from`", value=last, next_step="fill in both, or neither")
     begin = parse_hour(first)
-    return Window(begin, parse_hour(last) if last else max(parse_hour(f"{utc_now():%Y-%m-%dT%H}"), begin + HOUR))
+    return Window(begin, parse_hour(last) if last else max(floor_hour(utc_now()), begin + HOUR))
 
 
 def window_from(text: str) -> Window:

@@ -34,7 +34,7 @@ def write_jobs(folder: Path, url: str, *, key: str = "key", secret: str = "secre
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "etl.cli", *arguments]
+    return [sys.executable, "-m", "etl", *arguments]
 
 
 def profilemill(folder: Path, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:

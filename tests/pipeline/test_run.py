@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
 import subprocess
 from pathlib import Path
 
@@ -119,6 +121,8 @@ def test_an_hour_that_stays_damaged_is_left_open(tmp_path: Path) -> None:
         ({}, ("run", "shop-events", "--from", "2022-11-22T00", "--to", "2022-11-21T00"), 2, "the window holds no hour"),
         ({}, ("run", "shop-events", "--max-rejects", "many"), 2, "--max-rejects is a number of lines or a percentage"),
         ({}, ("run",), 2, "Missing argument"),
+        ({}, ("run", "shop-events", "--cohort", "x"), 2, "--cohort and --accept-exits are for cohort jobs"),
+        ({}, ("run", "shop-cohorts", *WINDOW), 2, "--from and --to are for event jobs"),
         ({}, ("rebuild", "--from", "scratch"), 2, "--from fragments or --from landing"),
         ({}, ("profiles", "show", "amplitude_user_id"), 2, "write the identifier as KEY=VALUE"),
         ({}, ("profiles", "show", "email=x"), 1, "nobody has email=x"),
@@ -143,7 +147,10 @@ def test_an_unwritable_lake_and_destination(sandbox: RunningSandbox, tmp_path: P
     jobs.write_text(text.replace("./lake", "./jobs.yaml/lake"))
     refused = profilemill(tmp_path, "run", "shop-events", *WINDOW)
     assert refused.returncode == 2
-    assert "the lake folder cannot be written" in refused.stderr
+    assert "the lake is not a folder" in refused.stderr
+    for other in (("status",), ("profiles", "show", "amplitude_id=1"), ("compact",)):
+        said = profilemill(tmp_path, *other)
+        assert (said.returncode, "the lake is not a folder" in said.stderr) == (2, True), said.stderr
     jobs.write_text(text)
     (tmp_path / "out/profiles").mkdir(parents=True)
     (tmp_path / "out/profiles/precious.txt").write_text("mine")
@@ -231,7 +238,7 @@ def test_one_job_that_breaks_off_does_not_stop_the_other(tmp_path: Path) -> None
     with running_sandbox(SandboxOptions(sample=sample, faults=parse_faults(["export:403:*"]))) as sandbox:
         write_jobs(tmp_path, sandbox.url)
         done = profilemill(tmp_path, *BOTH, "--json")
-    assert done.returncode == 2
+    assert done.returncode == 1
     report = json.loads(done.stdout)
     assert len(report["imports"][0]["loaded"]) == 2
     assert "region" in report["errors"]["shop-events"]
@@ -246,3 +253,20 @@ def test_a_request_that_is_refused_for_every_hour_stops_the_job(tmp_path: Path) 
         assert done.returncode == 1
         assert "one hour is too large for the Export API, or the request is at fault" in done.stderr
         assert _requests(sandbox)["export"] < 50, "the second day is not asked for"
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.4, 0.6, 0.8])
+def test_ctrl_c_is_one_message(share: float, sandbox: RunningSandbox, tmp_path: Path) -> None:
+    write_jobs(tmp_path, sandbox.url)
+    process = subprocess.Popen(command(*BOTH), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=0.3 + 3 * share)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    if process.returncode != 0:  # it may have ended just before
+        assert process.returncode == 130, said
+        assert "error: interrupted; nothing half-done counts, run again to go on" in said
+        assert "Traceback" not in said
+    again = profilemill(tmp_path, *BOTH)
+    assert again.returncode == 0, again.stderr
+    assert differences(_answers(sandbox), published(tmp_path)) == []
