@@ -118,9 +118,7 @@ class AmplitudeClient:
         wrong = Meaning(
             CredentialsError,
             "Amplitude refused the credentials",
-            "check the API key, the secret key and whether base_url leads to the region of the project"
-            if base_url
-            else f"check the API key, the secret key and the region (now {region}): "
+            f"check the API key, the secret key and the region ({'that of base_url' if base_url else f'now {region}'}): "
             "right keys in the wrong region look just like wrong keys",
         )
         self._download_timeout = download_timeout

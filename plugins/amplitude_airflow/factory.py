@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from amplitude_airflow.tasks import (
 )
 from amplitude_airflow.timetable import DelayedIntervalTimetable
 from etl.errors import ConfigurationError
-from etl.jobs import CohortsJob, EventsJob, find_jobs_file, load_jobs
+from etl.jobs import ENVIRONMENT, CohortsJob, EventsJob, find_jobs_file, load_jobs
 
 PROFILES = "profiles"
 # An hour can be exported two hours after it has ended.
@@ -42,17 +43,15 @@ _HOUR_FORM = r"^\s*$|^\d{4}-\d{2}-\d{2}([T ]\d{2}.*)?$"
 
 
 def jobs_file_beside(dag_file: str) -> Path:
-    """The jobs file by PROFILEMILL_JOBS or the working folder, else the one beside the folder of the DAG file.
+    """The jobs file by PROFILEMILL_JOBS or the working folder, else the one beside the folder of the DAG file (never in place of
+    one that PROFILEMILL_JOBS names).
 
     Raises ConfigurationError when there is none.
     """
-    try:
-        return find_jobs_file(None)
-    except ConfigurationError:
-        beside = Path(dag_file).resolve().parent.parent / "jobs.yaml"
-        if beside.is_file():
-            return beside
-        raise
+    beside = Path(dag_file).resolve().parent.parent / "jobs.yaml"
+    if ENVIRONMENT not in os.environ and not Path("jobs.yaml").is_file() and beside.is_file():
+        return beside
+    return find_jobs_file(None)
 
 
 def build_dags(path: Path, *, only: str | None = None, first_poll: float = FIRST_POLL) -> dict[str, DAG]:

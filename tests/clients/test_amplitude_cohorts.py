@@ -65,7 +65,8 @@ def test_refused_credentials_name_the_region(client: AmplitudeClient, service: S
         client.list_cohorts()
     assert str(caught.value) == (
         f"Amplitude refused the credentials (status {status}, request GET {service.url}/api/3/cohorts): "
-        "Invalid API Key\n  Next: check the API key, the secret key and whether base_url leads to the region of the project"
+        "Invalid API Key\n  Next: check the API key, the secret key and the region (that of base_url): "
+        "right keys in the wrong region look just like wrong keys"
     )
     assert service.count(LIST) == 1
 

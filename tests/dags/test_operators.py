@@ -100,6 +100,6 @@ def test_a_wrong_key_fails_with_the_remedy(jobs_file: Path, sandbox: RunningSand
     with pytest.raises(AirflowFailException) as caught:
         task.execute(CONTEXT)
     assert str(caught.value).endswith(
-        "  Next: check the API key, the secret key and the region (now base_url): "
+        "  Next: check the API key, the secret key and the region (that of base_url): "
         "right keys in the wrong region look just like wrong keys\n  Job: shop-cohorts"
     )
