@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import chain
 from tempfile import SpooledTemporaryFile
-from typing import IO
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
@@ -51,22 +50,20 @@ def export(sandbox: Sandbox, request: Request, fault: str | None) -> Response:
 
 
 def _archive(members: Iterable[Member], fault: str | None) -> Response:
-    file = SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 (closed by _chunks, after the last chunk)
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for member in members:
-            archive.writestr(zipfile.ZipInfo(member.name, _ZIP_TIME), member.content)
     if fault in ("reset", "truncated"):
-        with file:
-            file.seek(0)
-            whole = file.read()
+        whole = b"".join(_chunks(members))
         if fault == "reset":
             return BrokenOff(whole, media_type="application/zip")
         return Response(whole[: len(whole) * 2 // 3], media_type="application/zip")
-    return StreamingResponse(_chunks(file), media_type="application/zip")
+    return StreamingResponse(_chunks(members), media_type="application/zip")
 
 
-def _chunks(file: IO[bytes]) -> Iterator[bytes]:
-    with file:
+def _chunks(members: Iterable[Member]) -> Iterator[bytes]:
+    # Made only when the first chunk is asked for: a client that is gone by then leaves no file open.
+    with SpooledTemporaryFile(_IN_MEMORY) as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            for member in members:
+                archive.writestr(zipfile.ZipInfo(member.name, _ZIP_TIME), member.content)
         file.seek(0)
         while chunk := file.read(_CHUNK):
             yield chunk

@@ -10,8 +10,10 @@ from typing import Any, Self
 from urllib.parse import quote
 
 import requests
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_fixed
 
 from amplitude_airflow.services import ServiceFailed
+from etl.settings import utc_now
 
 _TIMEOUT = 30.0
 FINISHED = ("success", "failed")
@@ -81,8 +83,21 @@ class AirflowApi:
         return found
 
     def trigger(self, dag: str, conf: dict[str, Any] | None = None) -> Run:
-        """Starts a run by hand."""
-        return _run(self.post(f"dags/{dag}/dagRuns", {"logical_date": None, "conf": conf or {}}))
+        """Starts a run by hand.
+
+        Airflow on SQLite answers 500 now and then while its scheduler writes; the run's own id makes asking again safe.
+        """
+        run_id = f"manual__{utc_now():%Y-%m-%dT%H:%M:%S.%f}+00:00"
+        content = {"logical_date": None, "conf": conf or {}, "dag_run_id": run_id}
+        for attempt in Retrying(retry=retry_if_exception(_is_500), stop=stop_after_attempt(6), wait=wait_fixed(1), reraise=True):
+            with attempt:
+                try:
+                    return _run(self.post(f"dags/{dag}/dagRuns", content))
+                except requests.HTTPError as error:
+                    if error.response.status_code != 409:
+                        raise
+                    return _run(self.get(f"dags/{dag}/dagRuns/{quote(run_id)}"))
+        raise AssertionError("unreachable: the last attempt raises")
 
     def run(self, run: Run) -> Run:
         """The run as it stands now."""
@@ -124,3 +139,7 @@ def _log_line(entry: Any) -> str:
     for error in entry.get("error_detail") or ():
         text += f"\n{error.get('exc_type')}: {error.get('exc_value')}"
     return text
+
+
+def _is_500(error: BaseException) -> bool:
+    return isinstance(error, requests.HTTPError) and error.response.status_code >= 500

@@ -255,7 +255,7 @@ def test_a_request_that_is_refused_for_every_hour_stops_the_job(tmp_path: Path) 
         assert _requests(sandbox)["export"] < 50, "the second day is not asked for"
 
 
-@pytest.mark.parametrize("share", [0.05, 0.2, 0.4, 0.6, 0.8])
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.8])
 def test_ctrl_c_is_one_message(share: float, sandbox: RunningSandbox, tmp_path: Path) -> None:
     write_jobs(tmp_path, sandbox.url)
     process = subprocess.Popen(command(*BOTH), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
