@@ -16,7 +16,7 @@ import pyarrow as pa
 from etl.engines.local import connect, rows
 from etl.errors import LakeConflict
 from etl.lake.layout import Lake
-from etl.lake.tables import CommitConflict, commit, discard, files_of, new_token, relation, version_of, write_file
+from etl.lake.tables import CommitConflict, commit, files_of, new_token, relation, version_of, write_file
 
 _ATTEMPTS = 50
 
@@ -129,8 +129,5 @@ def _append(lake: Lake, numbered: Sequence[Load], version: int, remove: Sequence
             file = write_file(connection, "SELECT * EXCLUDE (stream) FROM batch", lake.loads, {"stream": stream}, new_token())
             written += [file] if file else []
         commit(lake.loads, _SCHEMA, add=written, remove=remove, expected_version=version)
-    except BaseException:
-        discard(lake.loads, written)
-        raise
     finally:
         connection.close()

@@ -128,7 +128,8 @@ def commit(
 
     With `expected_version` the commit is a compare-and-set: CommitConflict when the table is at another version.
     Without it, commits of several writers are ordered one after the other. New columns are added to the table first;
-    a column of another type is a ConfigurationError.
+    a column of another type is a ConfigurationError. On CommitConflict the new files are deleted; after anything else
+    that breaks off here, Ctrl-C say, they may be committed, so they stay (`vacuum` knows).
     """
     opened = table.open()
     if opened is None:
@@ -136,6 +137,7 @@ def commit(
         if expected_version == -1:
             expected_version = 0
     if expected_version is not None and opened.version() != expected_version:
+        discard(table, add)
         raise CommitConflict(table.path.name)
     _add_columns(table, opened, schema)
     now = int(time.time() * 1000)  # a file attribute of the Delta log; nothing reads it
@@ -163,6 +165,7 @@ def commit(
             actions, "append", Schema.from_arrow(schema), list(table.partition_by), commit_properties=properties
         )
     except CommitFailedError as error:
+        discard(table, add)
         raise CommitConflict(str(error)) from error
     return version_of(table)
 

@@ -20,7 +20,7 @@ from etl.engines.sql import identifier, quote
 from etl.lake.attempts import file_name, remove_attempts
 from etl.lake.layout import Lake
 from etl.lake.loads import Load, commit_loads, current_loads
-from etl.lake.tables import NewFile, Table, commit, discard, schema_of, write_file
+from etl.lake.tables import NewFile, Table, commit, schema_of, write_file
 from etl.landing.manifest import Landed, LoadId
 from etl.landing.members import records_of
 from etl.landing.store import drop_attempts
@@ -151,14 +151,9 @@ class _Batch:
         return committed
 
     def _commit(self, loads: list[Load], written: list[Written]) -> list[Load]:
-        try:
-            for table, schema, files in written:
-                if files:
-                    commit(table, schema, add=files)
-        except BaseException:
-            for table, _, files in written:
-                discard(table, files)
-            raise
+        for table, schema, files in written:
+            if files:
+                commit(table, schema, add=files)
         return commit_loads(self.lake, loads, lambda new, old: self._wanted(new.lines, new.digest, old))
 
     def _map(self, connection: Connection, kept: list[int]) -> dict[int, dict[str, Any]]:

@@ -20,7 +20,6 @@ from etl.lake.tables import (
     CommitConflict,
     NewFile,
     commit,
-    discard,
     files_of,
     new_token,
     relation,
@@ -270,19 +269,15 @@ class _Build:
         added, buckets = self._write_buckets(connection, full)
         removed = [file.path for file in files_of(self.lake.profiles) if full or int(file.partition["bucket"]) in buckets]
         schema = schema_of(connection, "SELECT * FROM fresh", self.lake.profiles)
-        try:
-            commit(
-                self.lake.profiles,
-                schema,
-                add=added,
-                remove=removed,
-                expected_version=self.version,
-                transactions={"loads": work.sequence, "build": build},
-                metadata={"build": str(build), "loads_version": str(work.sequence)},
-            )
-        except BaseException:
-            discard(self.lake.profiles, added)
-            raise
+        commit(
+            self.lake.profiles,
+            schema,
+            add=added,
+            remove=removed,
+            expected_version=self.version,
+            transactions={"loads": work.sequence, "build": build},
+            metadata={"build": str(build), "loads_version": str(work.sequence)},
+        )
         return self._write_companions(connection, build, full, buckets)
 
     def _write_buckets(self, connection: Connection, full: bool) -> tuple[list[NewFile], set[int]]:

@@ -59,6 +59,7 @@ def test_compare_and_set(tmp_path: Path) -> None:
     _add(table, "SELECT 2 AS a", expected_version=version)
     with pytest.raises(CommitConflict):
         _add(table, "SELECT 3 AS a", expected_version=version)
+    assert len(list(table.path.rglob("*.parquet"))) == 2, "the refused file is gone"
     assert [row["a"] for row in _read(table)] == [1, 2]
 
 
