@@ -1,4 +1,4 @@
-"""The tree of an expression: three node types, each with its place in the text."""
+"""The tree of an expression: five node types, each with its place in the text."""
 
 from __future__ import annotations
 
@@ -31,6 +31,25 @@ class Name:
 
 
 @dataclass(frozen=True)
+class ListOf:
+    """A list written out: `["a", "b"]`, or `("a", "b")` where an operator takes a list."""
+
+    items: tuple[Node, ...]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Operation:
+    """Operands under an operator; `operator` is its one spelling of several (`==` for `=`, `AND` for `&&`)."""
+
+    operator: str
+    operands: tuple[Node, ...]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
 class Call:
     """A function call; `name` is lower case."""
 
@@ -40,13 +59,24 @@ class Call:
     end: int
 
 
-Node = Literal | Name | Call
+Node = Literal | Name | ListOf | Operation | Call
+
+
+def children(node: Node) -> tuple[Node, ...]:
+    """The nodes right below a node, left to right."""
+    if isinstance(node, Call):
+        return node.arguments
+    if isinstance(node, Operation):
+        return node.operands
+    return node.items if isinstance(node, ListOf) else ()
 
 
 def names_in(node: Node) -> list[Name]:
     """Every name in the tree, left to right."""
-    if isinstance(node, Name):
-        return [node]
-    if isinstance(node, Call):
-        return [name for argument in node.arguments for name in names_in(argument)]
-    return []
+    return [node] if isinstance(node, Name) else [name for child in children(node) for name in names_in(child)]
+
+
+def calls_in(node: Node) -> list[Call]:
+    """Every call in the tree, outer ones first."""
+    own = [node] if isinstance(node, Call) else []
+    return own + [call for child in children(node) for call in calls_in(child)]
