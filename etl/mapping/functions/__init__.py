@@ -39,7 +39,8 @@ class Function:
 
     `least` and `most` count the arguments (`most` None: any number). `kernel` gets the arguments' values in their order
     (None: missing) and gives the value, None for missing; it raises nothing. With `needs_scope` its first argument is
-    the `Scope`: the record and its message time. `gives` is the kind of the result (`any` where it depends).
+    the `Scope`: the record and its message time; `reads_record` says that it looks at more of the record than its
+    arguments. `gives` is the kind of the result (`any` where it depends).
     `parses`: a present argument that gives nothing is a value that could not be read, and is counted as such.
     `check` raises ExpressionError for literal arguments that can never work. `sql` gives the SQL form, None where SQL
     cannot say this call.
@@ -54,6 +55,7 @@ class Function:
     gives: str
     kernel: Callable[..., Any]
     needs_scope: bool = False
+    reads_record: bool = False
     parses: bool = False
     aliases: tuple[str, ...] = ()
     check: Callable[[Call], None] = lambda call: None
