@@ -1,0 +1,47 @@
+"""`cast(x, "type")`: a value as another type."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from etl.mapping.conversions import Value, int_of, is_empty
+from etl.mapping.functions import Example, Function
+from etl.mapping.scope import Scope
+from etl.mapping.texts import whole_text
+
+
+def _cast(scope: Scope, value: Value, kind: Value) -> str | int | datetime | None:
+    name = whole_text(kind) or ""
+    if is_empty(value):
+        return None
+    if name == "int":
+        return int_of(value)
+    if name == "time":
+        from etl.mapping.dates import time_of
+
+        return time_of(value, scope.time)
+    # Type names are lower case but for `char`, which is the word of SQL.
+    return whole_text(value) if name in ("string", "[]byte") or name.lower() == "char" else None
+
+
+FUNCTION = Function(
+    name="cast",
+    signature='cast(x, "type")',
+    summary="The value as `string`, `int`, `time` or `char` (text). Missing for empty values, for what cannot be read so, "
+    "and for any other type. `cast(x AS type)` is the same.",
+    group="numbers",
+    least=2,
+    most=2,
+    gives="any",
+    kernel=_cast,
+    needs_scope=True,
+    parses=True,
+    examples=(
+        Example('cast(x, "int")', {"x": "22.9"}, 22),
+        Example('cast(x, "string")', {"x": [1, "a"]}, "1,a"),
+        Example('cast(x, "char")', {"x": 1.5}, "1.5"),
+        Example('cast(x, "time")', {"x": "2022-11-21"}, datetime(2022, 11, 21, tzinfo=UTC)),
+        Example('cast(x, "number")', {"x": "5"}, "missing"),
+        Example('cast(x, "string")', {"x": ""}, "missing"),
+    ),
+)
