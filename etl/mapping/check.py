@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from etl.mapping.functions import function_named, function_of
+from etl.mapping.registry import function_named, function_of
 from etl.mapping.kinds import KINDS, Kind
 from etl.mapping.messages import ExpressionError, nearest
 from etl.mapping.model import merges_of

@@ -13,7 +13,7 @@ from enum import Enum
 
 from etl.engines.sql import identifier, quote
 from etl.mapping.conversions import text_of
-from etl.mapping.functions import function_of
+from etl.mapping.registry import function_of
 from etl.mapping.kinds import KINDS, Kind, text_to_kind
 from etl.mapping.tree import Call, Literal, Name, Node, Operation, calls_in, names_in
 from etl.mapping.write import write

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from etl.mapping.conversions import Value
-from etl.mapping.functions import function_of
+from etl.mapping.registry import function_of
 from etl.mapping.operators import between, is_null, negated, negative, operate
 from etl.mapping.parser import parse
 from etl.mapping.scope import Scope

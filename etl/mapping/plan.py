@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from etl.engines.sql import identifier, quote
 from etl.mapping.compile import Compiler
-from etl.mapping.functions import function_of
+from etl.mapping.registry import function_of
 from etl.mapping.kinds import KINDS, layout_free_date
 from etl.mapping.layouts import short_fraction
 from etl.mapping.model import Field, Mapping, Source
