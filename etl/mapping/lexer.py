@@ -23,6 +23,7 @@ _NUMBER = re.compile(r"(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _BLANK = re.compile(r"(?:\s+|--[^\n]*|#[^\n]*|//[^\n]*|/\*.*?\*/)+", re.DOTALL)
 # A key in brackets, `[my field]`: words with blanks and nothing else between them. One word alone is a list of it.
 _BRACKETED = re.compile(r"\[\s*([^\W\d][\w.\-/]*(?:[ \t]+[\w.\-/]+)+)\s*\]")
+_OPERATORS = {"or", "and", "not", "in", "intersects", "like", "contains", "between", "is", "exists"}
 _SYMBOLS = ("==", "!=", "<>", "<=", ">=", "&&", "||", "=", "<", ">", "+", "-", "*", "/", "%", "!", "(", ")", "[", "]", ",", ".")
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", '"': '"', "'": "'", "`": "`"}
 
@@ -50,7 +51,7 @@ def _token(text: str, start: int) -> Token:
         return _quoted(text, start, "quoted")
     if text.startswith("/*", start):
         raise ExpressionError("E103", "this comment never ends", start, len(text), "add a closing */")
-    if character == "[" and (bracketed := _BRACKETED.match(text, start)):
+    if character == "[" and (bracketed := _BRACKETED.match(text, start)) and _OPERATORS.isdisjoint(bracketed.group(1).lower().split()):
         return Token("quoted", bracketed.group(1), start, bracketed.end())
     if number := _NUMBER.match(text, start):
         return Token("number", number.group(), start, number.end())
