@@ -88,6 +88,7 @@ def run(
 def status(
     jobs: JobsOption = None,
     samples: Annotated[int, typer.Option("--samples", min=0, help="Show this many profiles, and how to read all of them.")] = 0,
+    fields: Annotated[bool, typer.Option("--fields", help="Show what came of every mapped field.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show what is imported, what is missing, and how many profiles there are."""
@@ -99,7 +100,7 @@ def status(
     if as_json:
         screen.print_json(found.as_dict())
         return
-    screen.show_status(found)
+    screen.show_status(found, every_field=fields)
     if samples:
         runs.show_samples(project, samples)
 

@@ -6,6 +6,36 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
+MOST_SAMPLES = 3
+
+
+@dataclass
+class FieldCounts:
+    """What came of one field over all records: each is one of `values` (a value of the field's kind), `missing`
+    (nothing there), `skipped` (no guard let it through), `misfits` (something that could not be read; up to three of
+    them, masked, in `samples`). `short_fractions` of the values are dates with fewer digits than their layout."""
+
+    values: int = 0
+    missing: int = 0
+    skipped: int = 0
+    misfits: int = 0
+    short_fractions: int = 0
+    samples: list[str] = field(default_factory=list)
+
+    @property
+    def evaluated(self) -> int:
+        """Records whose guard let the expression be evaluated."""
+        return self.values + self.missing + self.misfits
+
+    def add(self, other: FieldCounts) -> None:
+        for name in ("values", "missing", "skipped", "misfits", "short_fractions"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.samples = list(dict.fromkeys(self.samples + other.samples))[:MOST_SAMPLES]
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
 @dataclass
 class ImportReport:
     """What an import did. `lines` counts every line that is not blank; `rejects` those that are no JSON object."""
@@ -25,7 +55,8 @@ class ImportReport:
     rejects: int = 0
     unidentified: int = 0
     early: int = 0
-    misfits: dict[str, dict[str, Any]] = field(default_factory=dict)
+    filtered: int = 0
+    fields: dict[str, FieldCounts] = field(default_factory=dict)
     exits: int = 0
     downloaded_bytes: int = 0
 
@@ -34,19 +65,28 @@ class ImportReport:
         for name in ("loaded", "replaced", "unchanged", "empty", "open", "shrunk", "skipped"):
             getattr(self, name).extend(getattr(other, name))
         self.failed |= other.failed
-        for name in ("lines", "rows", "duplicates", "rejects", "unidentified", "early", "exits", "downloaded_bytes"):
+        for name in ("lines", "rows", "duplicates", "rejects", "unidentified", "early", "filtered", "exits", "downloaded_bytes"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        for name, misfit in other.misfits.items():
-            known = self.misfits.setdefault(name, {"count": 0, "samples": []})
-            known["count"] += misfit["count"]
-            known["samples"] = (known["samples"] + misfit["samples"])[:3]
+        self.add_fields(other.fields)
+
+    def add_fields(self, counts: dict[str, FieldCounts]) -> None:
+        """Adds what came of fields."""
+        for name, count in counts.items():
+            self.fields.setdefault(name, FieldCounts()).add(count)
+
+    @property
+    def misfits(self) -> int:
+        """Values of all fields that could not be read."""
+        return sum(count.misfits for count in self.fields.values())
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     @staticmethod
     def from_dict(content: dict[str, Any]) -> ImportReport:
-        return ImportReport(**content)
+        content = dict(content)
+        counts = {name: FieldCounts(**count) for name, count in content.pop("fields", {}).items()}
+        return ImportReport(**content, fields=counts)
 
 
 @dataclass(frozen=True)

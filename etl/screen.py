@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from etl.pipeline.project import Progress as Steps
 from etl.pipeline.status import JobStatus, Status
 from etl.reports import BuildReport, ImportReport, LoadReport
+from etl.screen_fields import show_table, show_troubled
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -73,6 +74,7 @@ def show_import(report: ImportReport) -> None:
     counts = {
         "records": report.rows,
         "duplicates": report.duplicates,
+        "left out": report.filtered,
         "rejects": report.rejects,
         "unidentified": report.unidentified,
         "ahead of time": report.early,
@@ -81,9 +83,7 @@ def show_import(report: ImportReport) -> None:
     for label, count in counts.items():
         if count:
             out.print(f"  {label:<12} {count:>9,}")
-    for name, misfit in report.misfits.items():
-        samples = ", ".join(misfit["samples"])
-        out.print(f"  {misfit['count']:,} values of {escape(name)} did not fit its kind, for example {escape(samples)}")
+    show_troubled(out, report.fields)
     for name, text in report.failed.items():
         indented = text.replace("\n", "\n    ")
         out.print(f"  [red]failed[/] {escape(name)}\n    {escape(indented)}")
@@ -109,10 +109,10 @@ def show_load(report: LoadReport) -> None:
     out.print(f"[bold]{escape(report.destination)}[/]  {what}  {escape(report.location)}")
 
 
-def show_status(found: Status) -> None:
-    """A block per job, then the profiles."""
+def show_status(found: Status, *, every_field: bool = False) -> None:
+    """A block per job (`every_field`: with a table of all its fields), then the profiles."""
     for job in found.jobs:
-        _show_job(job)
+        _show_job(job, every_field)
     waiting = f", {found.waiting:,} loads wait for a build" if found.waiting else ""
     out.print(f"[bold]profiles[/] {found.profiles:,} (build {found.build}{waiting})")
     if found.quarantined:
@@ -122,7 +122,7 @@ def show_status(found: Status) -> None:
     out.print(f"[bold]lake[/] {escape(found.lake)}")
 
 
-def _show_job(job: JobStatus) -> None:
+def _show_job(job: JobStatus, every_field: bool) -> None:
     out.print(f"[bold]{escape(job.job)}[/] ({job.stream})")
     if not job.loads:
         out.print("  nothing is loaded yet")
@@ -138,16 +138,18 @@ def _show_job(job: JobStatus) -> None:
     ]
     if job.loads:
         out.print("  " + ", ".join(f"{count:,} {label}" for count, label in counts if count or label in ("records", "rejects")))
-    _show_details(job)
+    _show_details(job, every_field)
 
 
-def _show_details(job: JobStatus) -> None:
+def _show_details(job: JobStatus, every_field: bool) -> None:
     for cohort in job.cohorts:
         left = f", {cohort['exits']:,} left" if cohort["exits"] else ""
         name = escape(f"{cohort['name']} ({cohort['id']})")
         out.print(f"  {name}: {cohort['members']:,} members{left}, computed {cohort['last_computed']}")
-    for name, count in job.misfits.items():
-        out.print(f"  {count:,} values of {escape(name)} did not fit its kind")
+    if every_field:
+        show_table(out, job.fields)
+    else:
+        show_troubled(out, job.fields)
     if job.stale:
         out.print(
             f"  {job.stale:,} loads were mapped by an earlier version of the mapping: `profilemill rebuild --from landing` maps them again"

@@ -23,6 +23,7 @@ ORDER = [
     {"etl.profiles"},
     {"etl.destinations"},
     {"etl.pipeline"},
+    {"etl.screen_fields"},
     {"etl.screen"},
     {"etl.runs"},
     {"etl.cli"},

@@ -172,7 +172,7 @@ class _Load:
 def _profiles_table(metadata: sa.MetaData, name: str, fields: list[ProfileField]) -> sa.Table[Any]:
     seen: list[sa.Column[Any]] = [sa.Column(column, sa.DateTime(timezone=True)) for column in ("first_seen", "last_seen")]
     columns: list[sa.Column[Any]] = [
-        sa.Column(field.name, sa.JSON(none_as_null=True) if field.kind.is_map else _TYPES[field.kind.name]) for field in fields
+        sa.Column(field.name, sa.JSON(none_as_null=True) if field.kind.is_map or field.kind.is_list else _TYPES[field.kind.name]) for field in fields
     ]
     return sa.Table(name, metadata, sa.Column("profile_id", sa.String(32), primary_key=True), *seen, *columns)
 
@@ -216,6 +216,8 @@ def _value(value: Any, kind: Kind) -> Any:
         return None
     if kind.is_map:
         return {key: item.isoformat() if isinstance(item, datetime) else item for key, item in value}
+    if kind.is_list:
+        return [item.isoformat() if isinstance(item, datetime) else item for item in value]
     return _naive(value) if kind.name == "date" else value
 
 

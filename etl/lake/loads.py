@@ -30,10 +30,11 @@ _TYPES: dict[str, pa.DataType] = {
 
 @dataclass(frozen=True)
 class Load:
-    """A committed load. `lines` = `records` + `rejects`; `records` = `rows` + `duplicates`; `rows` are what counts.
+    """A committed load. `lines` = `records` + `rejects`; `rows` are what counts: `records` less `duplicates` and those
+    that the mapping's `where` does not let through.
 
     `time` is the upload hour or the cohort's `lastComputed`, `date` its day. `misfits` and `details` are JSON texts:
-    values that did not fit their kind by field, and what the source wants to remember (a cohort's name, say).
+    what came of each field (values, missing, misfits, ..), and what the source wants to remember (a cohort's name, say).
     """
 
     load: str

@@ -1,7 +1,8 @@
 """A checked tree to DuckDB SQL over one row of `parsed`: `text` (the record as JSON text) and `r` (its columns).
 
-Every SQL text made here is null for a missing value. A record's columns are read as VARCHAR; where that loses the
-JSON type (lists, floats with an exponent or a zero fraction), the value is looked up again in `text`, which is rare.
+Every SQL text made here is null for a missing value. What SQL says well it says; the rest, and rows whose shape SQL
+cannot tell apart (lists, floats with an exponent), go through the interpreter as an Arrow function, `pm_scalar` and its
+kin in `udfs.py`. Both give the same values, and tests hold them together.
 """
 
 from __future__ import annotations
@@ -11,19 +12,23 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from etl.engines.sql import identifier, quote
-from etl.mapping.kinds import Kind, text_to_kind
-from etl.mapping.messages import ExpressionError
-from etl.mapping.tree import Call, Literal, Name, Node
+from etl.mapping.conversions import text_of
+from etl.mapping.registry import function_of
+from etl.mapping.kinds import KINDS, Kind, text_to_kind
+from etl.mapping.tree import Call, Literal, Name, Node, Operation, calls_in, names_in
+from etl.mapping.write import write
+
+# Names with more dots than this have too many readings to spell out; the interpreter finds them.
+_MOST_PARTS = 5
 
 
 class Form(Enum):
-    """What an SQL text yields: VARCHAR, JSON of any type, TIMESTAMPTZ, or a map of such values."""
+    """What an SQL text yields: VARCHAR, TIMESTAMPTZ, BOOLEAN, a map of VARCHAR, or a map of BIGINT."""
 
     TEXT = "text"
-    JSON = "json"
     TIME = "time"
+    BOOL = "bool"
     TEXT_MAP = "map of text"
-    JSON_MAP = "map of json"
     COUNT_MAP = "map of counts"
 
 
@@ -40,12 +45,9 @@ def json_path(parts: tuple[str, ...]) -> str:
 
 @dataclass
 class Compiler:
-    """Collects the columns that the expressions of one mapping read.
+    """Collects the columns that the expressions of one mapping read. `time` is SQL for the message time in microseconds."""
 
-    `keep_types`: values keep their JSON type (what `evaluate` shows); otherwise they are text, which is what kinds need.
-    """
-
-    keep_types: bool = False
+    time: str = "epoch_us(_time)"
     columns: dict[str, str] = field(default_factory=dict)
 
     def column(self, key: str, type_: str = "VARCHAR") -> str:
@@ -54,109 +56,154 @@ class Compiler:
             return f"from_json(json_extract(text, {json_path((key,))}), {quote(json.dumps(type_))})"
         return f"r.{identifier(key)}"
 
-    def compile(self, node: Node) -> Sql:
-        """SQL of any node. Raises ExpressionError for what only a whole call can tell (see the functions)."""
-        if isinstance(node, Call):
-            from etl.mapping.functions import function_named  # the functions import this module
-
-            return function_named(node).compile(self, node)
-        if self.keep_types:
-            return Sql(self._json(node), Form.JSON)
-        return Sql(self._text(node), Form.TEXT)
+    def field(self, node: Node, kind: Kind) -> str:
+        """SQL of the node's value as the kind's column type; null where it does not fit."""
+        if isinstance(node, Name | Literal) and not kind.is_list and not kind.is_map:
+            return text_to_kind(self.text(node), kind.name)
+        made = self._fast(node)
+        fitted = _fitted(made, kind) if made else None
+        return fitted or self.slow(node, kind)
 
     def text(self, node: Node) -> str:
         """SQL of the node's text form (VARCHAR)."""
-        if isinstance(node, Call):
-            return to_text(self.compile(node), node)
-        return self._text(node)
-
-    def as_json(self, node: Node) -> str:
-        """SQL of the node's value as JSON text."""
-        if isinstance(node, Call):
-            made = self.compile(node)
-            return f"CAST(to_json({to_text(made, node)}) AS VARCHAR)" if made.form is not Form.JSON else made.text
-        return self._json(node)
-
-    def _text(self, node: Literal | Name) -> str:
         if isinstance(node, Literal):
-            from etl.mapping.values import scalar_text
-
-            text = scalar_text(node.value)
+            text = text_of(node.value)
             return "CAST(NULL AS VARCHAR)" if text is None else quote(text)
-        return _coalesce([self._text_at(path) for path in _readings(node.parts)])
+        if isinstance(node, Name) and len(node.parts) <= _MOST_PARTS:
+            return _coalesce([self._text_at(path) for path in readings_of(node.parts)])
+        return self.slow(node, KINDS["string"])
+
+    def single_text(self, node: Name | Literal) -> str:
+        """SQL of the one text that a function gets which takes no lists: of a list it is the first element's."""
+        if isinstance(node, Literal) or len(node.parts) > _MOST_PARTS:
+            return self.text(node)
+        paths = readings_of(node.parts)
+        return _coalesce([_or_slow(self._plain_at(path), f"json_extract(text, {json_path(path)})", path, "pm_single_text") for path in paths])
 
     def plain_text(self, name: Name) -> str:
         """SQL of the value as DuckDB prints it: lists and objects as JSON text."""
-        return _coalesce([self._plain_at(path) for path in _readings(name.parts)])
+        return _coalesce([self._plain_at(path) for path in readings_of(name.parts)])
+
+    def json_text(self, name: Name) -> str:
+        """SQL of the value as JSON text, looked up in the record."""
+        return _coalesce([f"nullif(CAST(json_extract(text, {json_path(path)}) AS VARCHAR), 'null')" for path in readings_of(name.parts)])
+
+    def condition(self, node: Node) -> str:
+        """SQL of a BOOLEAN; null where the value is missing or no bool."""
+        from etl.mapping.conditions import condition  # it stands on this module
+
+        return condition(self, node) or self.interpreted_condition(node)
+
+    def interpreted_condition(self, node: Node) -> str:
+        """The same, always by the interpreter."""
+        return f"CAST({self._call_interpreter('pm_scalar', node, 'condition')} AS BOOLEAN)"
+
+    def slow(self, node: Node, kind: Kind) -> str:
+        """SQL of the node's value as the kind, by the interpreter."""
+        if kind.is_map:
+            made = self._call_interpreter("pm_map", node, kind.name)
+            return made if kind.element == "string" else f"CAST({made} AS {kind.sql})"
+        if kind.is_list:
+            made = self._call_interpreter("pm_list", node, kind.name)
+            return made if kind.element == "string" else f"CAST({made} AS {kind.sql})"
+        made = self._call_interpreter("pm_scalar", node, kind.name)
+        return made if kind.name == "string" else f"CAST({made} AS {kind.sql})"
+
+    def interpreted_map(self, call: Call) -> str:
+        """SQL of a call's map of texts, by the interpreter."""
+        return self._call_interpreter("pm_map", call, "map[string]string")
+
+    def _fast(self, node: Node) -> Sql | None:
+        if isinstance(node, Call):
+            form = function_of(node).sql
+            return form(self, node) if form else None
+        return Sql(self.condition(node), Form.BOOL) if isinstance(node, Operation) and _gives_bool(node) else None
+
+    def _call_interpreter(self, function: str, node: Node, kind: str) -> str:
+        return f"{function}({quote(write(node))}, {quote(kind)}, {self._inputs(node)}, {self.time})"
+
+    def _inputs(self, node: Node) -> str:
+        """SQL of a JSON object with all that the expression reads: by its dotted names, or the whole record."""
+        names = names_in(node)
+        keys = {name.key: name for name in names}
+        whole = any(function_of(call).reads_record for call in calls_in(node))
+        if whole or any(keys[name.key].parts != name.parts or len(name.parts) > _MOST_PARTS for name in names):
+            return "text"
+        members = [
+            f"{quote(('{' if n == 0 else ',') + json.dumps(key, ensure_ascii=False) + ':')} || coalesce({self._as_json(name)}, 'null')"
+            for n, (key, name) in enumerate(keys.items())
+        ]
+        return " || ".join([*members, "'}'"]) if members else "'{}'"
+
+    def _as_json(self, name: Name) -> str:
+        """The same from a column of its own where the name has no other."""
+        if len(name.parts) == 1 and self.columns.setdefault(name.key, "JSON") == "JSON":
+            return f"nullif(CAST(r.{identifier(name.key)} AS VARCHAR), 'null')"
+        return self.json_text(name)
 
     def _plain_at(self, path: tuple[str, ...]) -> str:
-        return self.column(path[0]) if len(path) == 1 else f"json_extract_string(text, {json_path(path)})"
+        if len(path) == 1 and self.columns.setdefault(path[0], "VARCHAR") == "VARCHAR":
+            return f"r.{identifier(path[0])}"
+        return f"json_extract_string(text, {json_path(path)})"
 
     def _text_at(self, path: tuple[str, ...]) -> str:
-        exponent = "'e+') OR contains({0}, 'e-')" if len(path) == 1 else "'e')"
-        return _text_or_slow(self._plain_at(path), f"json_extract(text, {json_path(path)})", exponent)
-
-    def _json(self, node: Literal | Name) -> str:
-        if isinstance(node, Literal):
-            return "CAST(NULL AS VARCHAR)" if node.value is None else quote(json.dumps(node.value, ensure_ascii=False))
-        found = [f"CAST(json_extract(text, {json_path(path)}) AS VARCHAR)" for path in _readings(node.parts)]
-        return _coalesce([f"nullif({sql}, 'null')" for sql in found])
-
-    def field(self, node: Node, kind: Kind) -> str:
-        """SQL of the node's value as the kind's column type; null where it does not fit."""
-        made = self.compile(node)
-        if kind.is_map:
-            return _map_to_kind(made, kind, node)
-        if made.form is Form.TIME:
-            return made.text if kind.name == "date" else text_to_kind(to_text(made, node), kind.name)
-        return text_to_kind(to_text(made, node), kind.name)
+        return _or_slow(self._plain_at(path), f"json_extract(text, {json_path(path)})", path, "pm_text_of")
 
 
-def to_text(made: Sql, node: Node) -> str:
-    """SQL of the text form of a compiled value; a date is its epoch milliseconds."""
-    if made.form is Form.TEXT:
-        return made.text
-    if made.form is Form.JSON:
-        return f"pm_text_of({made.text})"
-    if made.form is Form.TIME:
-        return f"CAST(epoch_ms({made.text}) AS VARCHAR)"
-    raise ExpressionError("E205", "a map has no text form", node.start, node.end, "give the field a map[string].. kind")
-
-
-def _readings(parts: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """Every way to read dots as either nesting or part of a key, the plain key first (lql.md 4)."""
+def readings_of(parts: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Every way to read dots as either nesting or part of a key, the longest key first (lql.md 4)."""
     if len(parts) == 1:
         return [parts]
-    head, rest = parts[0], _readings(parts[1:])
+    head, rest = parts[0], readings_of(parts[1:])
     joined = [(f"{head}.{path[0]}", *path[1:]) for path in rest]
     return joined + [(head, *path) for path in rest]
+
+
+def _gives_bool(node: Operation) -> bool:
+    return node.operator not in ("+", "-", "*", "/", "%")
 
 
 def _coalesce(sqls: list[str]) -> str:
     return sqls[0] if len(sqls) == 1 else f"coalesce({', '.join(sqls)})"
 
 
-def _text_or_slow(fast: str, in_text: str, exponent: str) -> str:
+def _or_slow(fast: str, in_text: str, path: tuple[str, ...], slow: str) -> str:
     """`fast`, except where its text may stand for a list or a float that prints otherwise.
 
     DuckDB prints an exponent as `1e+21` where it reads a column, and as `1e21` where it looks a member up.
     """
+    exponent = f"contains({fast}, 'e+') OR contains({fast}, 'e-')" if fast.startswith("r.") and len(path) == 1 else f"contains({fast}, 'e')"
     # Floats start with a digit or a sign, both below ':'; most texts do not.
-    float_ = f"{fast}[1] < ':' AND (suffix({fast}, '.0') OR contains({fast}, {exponent.format(fast)})"
-    doubtful = f"{fast}[1] = '[' OR {float_}"
-    return f"(CASE WHEN {doubtful} THEN pm_text_of(CAST({in_text} AS VARCHAR)) ELSE {fast} END)"
+    float_ = f"{fast}[1] < ':' AND (suffix({fast}, '.0') OR {exponent})"
+    return f"(CASE WHEN {fast}[1] = '[' OR {float_} THEN {slow}(CAST({in_text} AS VARCHAR)) ELSE {fast} END)"
 
 
-def _map_to_kind(made: Sql, kind: Kind, node: Node) -> str:
+def _fitted(made: Sql, kind: Kind) -> str | None:
+    """SQL of a compiled value as the kind; None where only the interpreter converts so."""
+    if kind.is_map:
+        return _map_to_kind(made, kind)
+    if kind.is_list:
+        return None
+    if made.form is Form.TIME:
+        return made.text if kind.name == "date" else text_to_kind(f"CAST(epoch_ms({made.text}) AS VARCHAR)", kind.name)
+    if made.form is Form.BOOL:
+        return made.text if kind.name == "bool" else text_to_kind(f"CAST({made.text} AS VARCHAR)", kind.name)
+    return text_to_kind(made.text, kind.name) if made.form is Form.TEXT else None
+
+
+def _map_to_kind(made: Sql, kind: Kind) -> str | None:
     if made.form is Form.COUNT_MAP:
         if kind.element in ("intsum", "int"):
             return made.text
         made = Sql(f"CAST({made.text} AS MAP(VARCHAR, VARCHAR))", Form.TEXT_MAP)
     if made.form is not Form.TEXT_MAP:
-        raise ExpressionError("E301", f"this is not a map, but the kind is {kind.name}", node.start, node.end)
+        return None
     if kind.element == "string":
         return made.text
     element = text_to_kind("e.value", kind.element or "")
     entries = f"list_transform(map_entries({made.text}), lambda e: {{'key': e.key, 'value': {element}}})"
     kept = f"map_from_entries(list_filter({entries}, lambda e: e.value IS NOT NULL))"
     return f"(CASE WHEN cardinality({kept}) > 0 THEN {kept} END)"
+
+
+

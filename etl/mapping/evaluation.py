@@ -1,22 +1,20 @@
-"""`evaluate`: one expression on one record, through the same compiled path that loads take."""
+"""`evaluate`: one expression on one record."""
 
 from __future__ import annotations
 
-import json
-import threading
+import math
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum
+from functools import lru_cache
 from typing import Any, Final
 
-from etl.engines.local import arrow, connect
-from etl.engines.sql import quote
 from etl.errors import MappingError
-from etl.mapping import udfs
 from etl.mapping.check import check_expression
-from etl.mapping.compile import Compiler, Form
+from etl.mapping.interpret import Evaluator, interpreter
 from etl.mapping.messages import ExpressionError
 from etl.mapping.parser import parse
+from etl.mapping.scope import Scope
 
 
 class _Missing(Enum):
@@ -31,39 +29,32 @@ class _Missing(Enum):
 
 MISSING: Final = _Missing.MISSING
 
-_thread = threading.local()
-
 
 def evaluate(expression: str, record: Mapping[str, Any], time: datetime | None = None) -> Any:
     """The value of `expression` on `record`, before any kind is applied; `MISSING` when there is none.
 
-    Dates are aware `datetime`s in UTC, maps are dicts, ints are exact. `time` is the record's message time (no function
-    reads it yet). Raises MappingError, with a caret, for a faulty expression.
+    `record` is a JSON object as Python values, dates as `datetime` (naive ones are UTC). `time` is its message time,
+    which `now()` and date math start from; without it they are missing. The value is text, an exact int, a float, a bool,
+    an aware UTC `datetime`, a list or a dict. Raises MappingError, with a caret, for a faulty expression.
     """
     try:
-        node = parse(expression)
-        check_expression(node)
-        compiler = Compiler(keep_types=True)
-        made = compiler.compile(node)
+        value = _evaluator(expression)(Scope(_utc(record), None if time is None else _utc(time)))
     except ExpressionError as error:
         raise MappingError(error.render(expression)) from error
-    spec = quote(json.dumps(compiler.columns or {"_": "VARCHAR"}, ensure_ascii=False))
-    query = f"WITH parsed AS (SELECT text, from_json(text, {spec}) AS r FROM (SELECT $1 AS text)) SELECT {made.text} AS v FROM parsed"
-    text = json.dumps(record, ensure_ascii=False, allow_nan=False)
-    value = arrow(_connection(), query, [text]).column("v")[0].as_py()
-    if value is None:
-        return MISSING
-    if made.form is Form.JSON:
-        return json.loads(value)
-    if made.form is Form.JSON_MAP:
-        return {key: json.loads(item) for key, item in value}
-    if made.form in (Form.COUNT_MAP, Form.TEXT_MAP):
-        return dict(value)
-    return value
+    return MISSING if value is None or (isinstance(value, float) and math.isnan(value)) else value
 
 
-def _connection() -> Any:
-    if not hasattr(_thread, "connection"):
-        _thread.connection = connect()
-        udfs.register(_thread.connection)
-    return _thread.connection
+@lru_cache(maxsize=4096)
+def _evaluator(expression: str) -> Evaluator:
+    node = parse(expression)
+    check_expression(node)
+    return interpreter(node)
+
+
+def _utc(value: Any) -> Any:
+    """The value with every date in UTC and every tuple a list."""
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    if isinstance(value, Mapping):
+        return {str(key): _utc(item) for key, item in value.items()}
+    return [_utc(item) for item in value] if isinstance(value, list | tuple) else value

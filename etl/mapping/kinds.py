@@ -13,26 +13,70 @@ BOOLEAN_FALSE = ("0", "f", "F", "FALSE", "false", "False")
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind by its name in mapping files; `sql` is the column type, `is_map` tells `map[string]..`."""
+    """A kind by its name in mapping files. `sql` is the column type, `element` the kind of a list's or map's values."""
 
     name: str
     sql: str
-    is_map: bool = False
     element: str | None = None
+
+    @property
+    def is_map(self) -> bool:
+        return self.name.startswith("map[")
+
+    @property
+    def is_list(self) -> bool:
+        return "[]" in self.name
 
     @property
     def is_counter(self) -> bool:
         return self.element == "intsum"
 
+    @property
+    def keeps_order(self) -> bool:
+        """Whether its list is in the order in which the members were last seen; other lists are sorted."""
+        return self.name.startswith("ts")
+
 
 _SCALARS = {"string": "VARCHAR", "int": "BIGINT", "number": "DOUBLE", "bool": "BOOLEAN", "date": "TIMESTAMPTZ"}
 
-KINDS: dict[str, Kind] = {name: Kind(name, sql) for name, sql in _SCALARS.items()} | {
-    f"map[string]{name}": Kind(f"map[string]{name}", f"MAP(VARCHAR, {sql})", is_map=True, element=name)
-    for name, sql in (*_SCALARS.items(), ("intsum", "BIGINT"))
+KINDS: dict[str, Kind] = (
+    {name: Kind(name, sql) for name, sql in _SCALARS.items()}
+    | {
+        "[]string": Kind("[]string", "VARCHAR[]", "string"),
+        "ts[]string": Kind("ts[]string", "VARCHAR[]", "string"),
+        "[]time": Kind("[]time", "TIMESTAMPTZ[]", "date"),
+    }
+    | {
+        f"map[string]{name}": Kind(f"map[string]{name}", f"MAP(VARCHAR, {sql})", name)
+        for name, sql in (*_SCALARS.items(), ("intsum", "BIGINT"))
+    }
+)
+
+# Other spellings that LQL files use (lql.md 9).
+_SYNONYMS = {
+    "long": "int",
+    "integer": "int",
+    "float": "number",
+    "double": "number",
+    "boolean": "bool",
+    "time": "date",
+    "datetime": "date",
+    "map[string]time": "map[string]date",
+    "map[string]value": "map[string]string",
+    "[]date": "[]time",
 }
 
+
+def kind_named(name: str) -> Kind | None:
+    """The kind of that name or of one of its other spellings; None where there is none."""
+    return KINDS.get(_SYNONYMS.get(name.lower(), name.lower()))
+
+
 DEFAULT_MATCH_CAPACITY = 1000
+
+# What the kinds int and number read, for SQL and Python alike.
+INT_TEXT = r"^[ \t\r\n]*([+-]?[0-9]+)(\.[0-9]*)?[ \t\r\n]*$"
+NUMBER_TEXT = r"^[ \t\r\n]*([+-]?[0-9]*\.?[0-9]+([eE][+-]?[0-9]+)?)[ \t\r\n]*$"
 
 
 def text_to_kind(text: str, kind: str) -> str:
@@ -44,9 +88,9 @@ def text_to_kind(text: str, kind: str) -> str:
     if kind == "string":
         return text
     if kind in ("int", "intsum"):
-        return f"TRY_CAST(regexp_extract({text}, '^\\s*([+-]?[0-9]+)(\\.[0-9]*)?\\s*$', 1) AS BIGINT)"
+        return f"TRY_CAST(regexp_extract({text}, '{INT_TEXT}', 1) AS BIGINT)"
     if kind == "number":
-        number = f"TRY_CAST(regexp_extract({text}, '^\\s*([+-]?[0-9]*\\.?[0-9]+([eE][+-]?[0-9]+)?)\\s*$', 1) AS DOUBLE)"
+        number = f"TRY_CAST(regexp_extract({text}, '{NUMBER_TEXT}', 1) AS DOUBLE)"
         return f"(CASE WHEN isfinite({number}) THEN {number} END)"
     if kind == "bool":
         true, false = (", ".join(f"'{word}'" for word in words) for words in (BOOLEAN_TRUE, BOOLEAN_FALSE))

@@ -82,3 +82,14 @@ def read_layout(layout: str) -> Layout | None:
     if not elements:
         return None
     return Layout(f"^{pattern}$", (with_fraction, plain) if with_fraction else (plain,))
+
+
+def short_fraction(layout: str, text: str) -> str | None:
+    """SQL that tells whether the SQL text `text` has a missing or shorter fraction than the layout's zeros ask for.
+
+    None for layouts without zeros behind the seconds.
+    """
+    found = _FRACTION.search(layout)
+    if found is None or found.group(2)[0] != "0":
+        return None
+    return f"NOT regexp_matches({text}, '[.,][0-9]{{{len(found.group(2))}}}([^0-9]|$)')"

@@ -1,4 +1,4 @@
-"""Text of an expression to tokens. Rules: lql.md 3.1."""
+"""Text of an expression, or of a whole statement, to tokens. Rules: lql.md 3.1."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from etl.mapping.messages import ExpressionError
 
 @dataclass(frozen=True)
 class Token:
-    """`kind` is name, quoted, string, number, punctuation or end; `value` is the decoded text."""
+    """`kind` is name, quoted, string, number, symbol or end; `value` is the decoded text."""
 
     kind: str
     value: str
@@ -19,8 +19,11 @@ class Token:
 
 
 _NAME = re.compile(r"[^\W\d][\w.\-/]*|@[\w.\-/]*")
-_NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
+_NUMBER = re.compile(r"(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _BLANK = re.compile(r"(?:\s+|--[^\n]*|#[^\n]*|//[^\n]*|/\*.*?\*/)+", re.DOTALL)
+# A key in brackets, `[my field]`: words with blanks and nothing else between them. One word alone is a list of it.
+_BRACKETED = re.compile(r"\[\s*([^\W\d][\w.\-/]*(?:[ \t]+[\w.\-/]+)+)\s*\]")
+_SYMBOLS = ("==", "!=", "<>", "<=", ">=", "&&", "||", "=", "<", ">", "+", "-", "*", "/", "%", "!", "(", ")", "[", "]", ",", ".")
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", '"': '"', "'": "'", "`": "`"}
 
 
@@ -45,12 +48,17 @@ def _token(text: str, start: int) -> Token:
         return _quoted(text, start, "string")
     if character == "`":
         return _quoted(text, start, "quoted")
-    if character in "(),.":
-        return Token("punctuation", character, start, start + 1)
+    if text.startswith("/*", start):
+        raise ExpressionError("E103", "this comment never ends", start, len(text), "add a closing */")
+    if character == "[" and (bracketed := _BRACKETED.match(text, start)):
+        return Token("quoted", bracketed.group(1), start, bracketed.end())
     if number := _NUMBER.match(text, start):
         return Token("number", number.group(), start, number.end())
     if name := _NAME.match(text, start):
         return Token("name", name.group(), start, name.end())
+    for symbol in _SYMBOLS:
+        if text.startswith(symbol, start):
+            return Token("symbol", symbol, start, start + len(symbol))
     if character == "$":
         raise ExpressionError("E102", "a key with '$' needs back-ticks", start, start + 1, "write it as `$name`")
     raise ExpressionError("E101", f"unexpected character {character!r}", start, start + 1)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from etl.faults import Fault
 from etl.mapping.kinds import DEFAULT_MATCH_CAPACITY, Kind
 from etl.mapping.tree import Call, Node
 
 SCALAR_MERGES = ("latest", "oldest", "min", "max", "sum", "count")
-MAP_MERGES = ("latest", "oldest", "sum")
+MAP_MERGES = ("latest", "oldest", "min", "max", "sum")
+LIST_MERGES = ("merge",)
+
+# Names that LQL files use for the same operators (lql.md 10).
+_MERGE_SYNONYMS = {"latestmap": "latest", "oldestmap": "oldest", "mapmax": "max", "mapmin": "min", "capped": "merge"}
 
 # Not identifiers, whatever their case (design section 8; the list Amplitude itself refuses, amplitude-api.md 4.1).
 GUARD_VALUES = (
@@ -29,21 +34,36 @@ class Expression:
 
 
 @dataclass(frozen=True)
+class Source:
+    """Where a field's value comes from; with a `guard` only in records for which that is true."""
+
+    expression: Expression
+    guard: Expression | None = None
+
+
+@dataclass(frozen=True)
 class Field:
-    """One profile field. `merge` is the merge operator; `capacity` (maps) is the most keys kept, None for all."""
+    """One profile field. Of several `sources` the last that gives a value counts.
+
+    `merge` is the merge operator; `capacity` (maps and lists) is the most keys kept, None for all.
+    """
 
     name: str
-    source: Expression
+    sources: tuple[Source, ...]
     kind: Kind
     merge: str
     label: str = ""
     pii: bool = False
     capacity: int | None = None
+    description: str = ""
 
 
 @dataclass(frozen=True)
 class Mapping:
-    """A checked mapping. `by` names identifier fields, most trusted first; the first is exclusive to one person."""
+    """A checked mapping. `by` names identifier fields, most trusted first; the first is exclusive to one person.
+
+    Records for which `where` is not true are not mapped. `warnings` are likely mistakes that stop nothing.
+    """
 
     name: str
     stream: str
@@ -51,7 +71,10 @@ class Mapping:
     by: tuple[str, ...] = ()
     time: Expression | None = None
     key: Expression | None = None
+    where: Expression | None = None
     path: Path | None = None
+    into: str = "user"
+    warnings: tuple[Fault, ...] = field(default=(), compare=False)
 
     def field(self, name: str) -> Field:
         return next(field for field in self.fields if field.name == name)
@@ -59,19 +82,44 @@ class Mapping:
     @property
     def fingerprint(self) -> str:
         """Changes exactly when the mapped values or their merging may change; labels and file names do not count."""
-        content = {
+        content: dict[str, object] = {
             "stream": self.stream,
             "by": self.by,
             "time": self.time and self.time.text,
             "key": self.key and self.key.text,
-            "fields": [[f.name, f.source.text, f.kind.name, f.merge, f.capacity] for f in self.fields],
+            "fields": [_content(f) for f in self.fields],
         }
+        if self.where:
+            content["where"] = self.where.text
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def default_merge(kind: Kind) -> str:
-    """Scalars: latest. Maps: latest per key. Counters: sum per key."""
-    return "sum" if kind.is_counter else "latest"
+def _content(field: Field) -> list[object]:
+    """What of a field decides its values; a field with one unguarded source is written as before there were others."""
+    if len(field.sources) == 1 and field.sources[0].guard is None:
+        source: object = field.sources[0].expression.text
+    else:
+        source = [[one.expression.text, one.guard and one.guard.text] for one in field.sources]
+    return [field.name, source, field.kind.name, field.merge, field.capacity]
+
+
+def merges_of(kind: Kind) -> tuple[str, ...]:
+    """The merge operators that a kind of this shape can have."""
+    return MAP_MERGES if kind.is_map else LIST_MERGES if kind.is_list else SCALAR_MERGES
+
+
+def merge_named(name: str, kind: Kind) -> str:
+    """The operator by that name or one of its other names, whether the kind has it or not."""
+    found = _MERGE_SYNONYMS.get(name.lower(), name.lower())
+    return "latest" if found == "merge" and kind.is_map else found
+
+
+def default_merge(node: Node, kind: Kind) -> str:
+    """Scalars: latest; of `count(x)` the sum. Maps: latest per key. Counters: sum per key. Lists: their union."""
+    if kind.is_list:
+        return "merge"
+    counts = isinstance(node, Call) and node.name == "count" and kind.name == "int"
+    return "sum" if kind.is_counter or counts else "latest"
 
 
 def default_capacity(node: Node, kind: Kind) -> int | None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from etl.mapping.functions import functions
+from etl.mapping.registry import functions
 from etl.mapping.kinds import DEFAULT_MATCH_CAPACITY, KINDS
 from etl.mapping.model import GUARD_VALUES, MAP_MERGES, SCALAR_MERGES, default_merge
 

@@ -26,6 +26,7 @@ from etl.landing.members import records_of
 from etl.landing.store import drop_attempts
 from etl.mapping import Mapping, udfs
 from etl.mapping.plan import IS_OBJECT, plan
+from etl.pipeline.counting import count_loads, fields_from, fields_text
 from etl.profiles.fields import StreamFields, of_mapping, remember
 from etl.profiles.fragments import fragments_query, id_column, identified_query
 from etl.records import LONGEST_SHOWN, masked
@@ -147,7 +148,7 @@ class _Batch:
             committed = self._commit(loads, self._write(connection, kept) if mapped else [])
             self._forget([row.attempt for row in loads if row.attempt not in {one.attempt for one in committed}], with_fragments=True)
             self._forget([before[row.load].attempt for row in committed if row.load in before], with_fragments=False)
-        self._account(committed, before, self._samples(connection, committed))
+        self._account(committed, before)
         return committed
 
     def _commit(self, loads: list[Load], written: list[Written]) -> list[Load]:
@@ -166,7 +167,7 @@ class _Batch:
         connection.execute("CREATE TEMP VIEW somebody AS SELECT * FROM identified WHERE _identity IS NOT NULL")
         connection.execute(f"CREATE TEMP TABLE fragments AS {fragments_query('somebody', self.fields)}")
         self._make_rejects(connection)
-        counts = self._counts(connection)
+        counts = count_loads(connection, self.plan, [field.name for field in self.fields.fields])
         for ix, count in duplicates.items():
             counts[ix]["_duplicates"] = count
         return counts
@@ -201,23 +202,9 @@ class _Batch:
         ]
         connection.register("rejects", pa.Table.from_pylist(made, schema=schema))
 
-    def _counts(self, connection: Connection) -> dict[int, dict[str, Any]]:
-        misfits = ", ".join(f"count(*) FILTER ({identifier('_misfit_' + name)}) AS {identifier(name)}" for name in self.plan.misfits)
-        found = rows(
-            connection,
-            f"""SELECT load_ix, count(*) AS _rows, count(*) FILTER (_identity IS NULL) AS _unidentified, count(*) FILTER (_early) AS _early
-            {", " + misfits if misfits else ""} FROM identified GROUP BY load_ix""",
-        )
-        rejects = {row["load_ix"]: row["n"] for row in rows(connection, "SELECT load_ix, count(*) AS n FROM rejects GROUP BY load_ix")}
-        counts = {row["load_ix"]: row for row in found}
-        for ix, count in rejects.items():
-            counts.setdefault(ix, {})["_rejects"] = count
-        return counts
-
     def _row(self, ix: int, found: dict[str, Any], counts: dict[str, Any]) -> Load:
         attempt = self.landed[ix]
         rejects = counts.get("_rejects", 0)
-        misfits = {name: counts[name] for name in self.plan.misfits if counts.get(name)}
         return Load(
             load=str(attempt.load),
             stream=attempt.load.stream,
@@ -237,7 +224,7 @@ class _Batch:
             digest=found["digest"],
             mapping=self.fields.fingerprint,
             job=self.settings.job,
-            misfits=json.dumps(misfits),
+            misfits=fields_text(counts.get("_fields", {})),
             details=json.dumps(attempt.details, ensure_ascii=False, sort_keys=True),
             committed_at=self.settings.clock.now(),
         )
@@ -279,7 +266,7 @@ class _Batch:
             written.append((table, schema, files))
         return written
 
-    def _account(self, committed: list[Load], before: dict[str, Load], samples: dict[str, list[str]]) -> None:
+    def _account(self, committed: list[Load], before: dict[str, Load]) -> None:
         report = self.report
         for row in committed:
             listed = report.replaced if row.load in before else report.loaded if row.lines else report.empty
@@ -290,21 +277,8 @@ class _Batch:
             report.rejects += row.rejects
             report.unidentified += row.unidentified
             report.early += row.early
-            for name, count in json.loads(row.misfits).items():
-                known = report.misfits.setdefault(name, {"count": 0, "samples": samples.get(name, [])})
-                known["count"] += count
-
-    def _samples(self, connection: Connection, committed: list[Load]) -> dict[str, list[str]]:
-        """Up to three masked texts per field that did not fit; only fields that have any are looked at."""
-        names = {name for row in committed for name in json.loads(row.misfits)}
-        found: dict[str, list[str]] = {}
-        for name in sorted(names):
-            lines = f"SELECT load_ix, member_ix, line FROM mapped WHERE {identifier('_misfit_' + name)} LIMIT 3"
-            few = f"(SELECT * FROM chosen SEMI JOIN ({lines}) USING (load_ix, member_ix, line))"
-            parsed = self.plan.parsed(few)
-            texts = rows(connection, f"WITH parsed AS ({parsed}) SELECT {self.plan.misfits[name]} AS raw FROM parsed")
-            found[name] = [masked(str(row["raw"]), 60) for row in texts]
-        return found
+            report.filtered += row.records - row.rows - row.duplicates
+            report.add_fields(fields_from(row.misfits))
 
     def _forget(self, attempts: list[str], *, with_fragments: bool) -> None:
         """Removes rows of attempts that do not count. Fragments of replaced ones stay until a build has seen it."""

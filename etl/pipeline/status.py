@@ -11,10 +11,12 @@ from etl.jobs import CohortsJob, EventsJob
 from etl.lake.loads import Load, current_loads
 from etl.lake.tables import files_of, transaction_of
 from etl.landing.archive import hour_of
+from etl.pipeline.counting import fields_from
 from etl.pipeline.events import read_reach
 from etl.pipeline.project import Project
 from etl.profiles.companions import count_profiles
 from etl.records import hour_text
+from etl.reports import FieldCounts
 from etl.sources.amplitude_events import last_exportable
 from etl.windows import HOUR, Window
 
@@ -23,8 +25,8 @@ _COUNTED = ("lines", "rows", "duplicates", "rejects", "unidentified", "early")
 
 @dataclass
 class JobStatus:
-    """A job's loads in sum. `misfits` counts values that did not fit their kind, by field; `stale` counts loads mapped by
-    an earlier version of the mapping."""
+    """A job's loads in sum, and what came of each of its fields; `stale` counts loads mapped by an earlier version of the
+    mapping."""
 
     job: str
     stream: str
@@ -40,7 +42,7 @@ class JobStatus:
     unidentified: int = 0
     early: int = 0
     stale: int = 0
-    misfits: dict[str, int] = field(default_factory=dict)
+    fields: dict[str, FieldCounts] = field(default_factory=dict)
     cohorts: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -94,8 +96,8 @@ def _summed(name: str, stream: str, loads: list[Load], fingerprint: str) -> JobS
         setattr(found, column, sum(getattr(load, column) for load in loads))
     found.stale = sum(1 for load in loads if load.mapping != fingerprint and load.lines)
     for load in loads:
-        for field_name, count in json.loads(load.misfits).items():
-            found.misfits[field_name] = found.misfits.get(field_name, 0) + count
+        for field_name, count in fields_from(load.misfits).items():
+            found.fields.setdefault(field_name, FieldCounts()).add(count)
     return found
 
 

@@ -1,7 +1,7 @@
 """Merging by SQL: rows that belong together become one, each field by its merge operator.
 
-A stored value carries its time: `_time_<field>` beside a scalar, and beside a map a second map of times with the same
-keys in the same order. Merging merged rows gives the same as merging all rows at once, in any order and grouping.
+A stored value carries its time: `_time_<field>` beside a scalar, beside a map a second map of times with the same keys
+in the same order, and beside a list a list of times, of when each member was last seen. Merging merged rows gives the same as merging all rows at once, in any order and grouping.
 Ties in time go to the greater value text (`latest`) or the smaller one (`oldest`).
 """
 
@@ -17,7 +17,8 @@ BOOKKEEPING = "min(_first) AS _first, max(_last) AS _last, CAST(sum(_records) AS
 
 def time_column(field: ProfileField) -> str | None:
     """The column of a field's times; None for operators that need none."""
-    return identifier(f"_time_{field.name}") if field.merge in ("latest", "oldest") else None
+    timed = field.merge in ("latest", "oldest", "merge") or (field.kind.is_map and field.merge in ("min", "max"))
+    return identifier(f"_time_{field.name}") if timed else None
 
 
 def state_columns(fields: Sequence[ProfileField]) -> list[str]:
@@ -32,16 +33,16 @@ def merge_query(source: str, group: Sequence[str], fields: Sequence[ProfileField
     The result has `group`, `_first`, `_last`, `_records` and `state_columns`.
     """
     keys = ", ".join(group)
-    scalars = [field for field in fields if not field.kind.is_map]
-    maps = [field for field in fields if field.kind.is_map]
+    maps = [field for field in fields if field.kind.is_map or field.kind.is_list]
+    scalars = [field for field in fields if field not in maps]
     aggregates = [f"{_scalar(field, stored)} AS {identifier(field.name)}" for field in scalars]
     parts = [f"grouped AS (SELECT {', '.join([keys, BOOKKEEPING, *aggregates])} FROM {source} GROUP BY {keys})"]
-    parts += [f"map_{n} AS ({_map(field, source, keys, stored)})" for n, field in enumerate(maps)]
+    parts += [f"map_{n} AS ({(_list if field.kind.is_list else _map)(field, source, keys, stored)})" for n, field in enumerate(maps)]
     columns = [*(f"grouped.{key}" for key in group), "_first", "_last", "_records"]
     for field in scalars:
         columns += _unpacked(field)
     for n, field in enumerate(maps):
-        columns += _capped(field, f"map_{n}")
+        columns += _capped_list(field, f"map_{n}") if field.kind.is_list else _capped(field, f"map_{n}")
     joins = " ".join(f"LEFT JOIN map_{n} USING ({keys})" for n in range(len(maps)))
     return f"WITH {', '.join(parts)} SELECT {', '.join(columns)} FROM grouped {joins}"
 
@@ -83,13 +84,29 @@ def _map(field: ProfileField, source: str, keys: str, stored: bool) -> str:
         )
         return f"SELECT {keys}, map(list(k ORDER BY k), list(v ORDER BY k)) AS {value} FROM ({total}) GROUP BY {keys}"
     time = f"unnest(map_values({identifier(f'_time_{field.name}')}))" if stored else "_time"
-    extreme = "max" if field.merge == "latest" else "min"
-    packed = f"{{'t': t, 'o': {_text_order('v', field.kind.element or '')}, 'v': v}}"
-    latest = f"SELECT {keys}, k, {extreme}({packed}) AS m FROM (SELECT {keys}, {entries}, {time} AS t FROM {source}) GROUP BY {keys}, k"
+    if field.merge in ("min", "max"):
+        merged = f"{{'t': max(t), 'v': {field.merge}(v)}}"
+    else:
+        extreme = "max" if field.merge == "latest" else "min"
+        merged = f"{extreme}({{'t': t, 'o': {_text_order('v', field.kind.element or '')}, 'v': v}})"
+    latest = f"SELECT {keys}, k, {merged} AS m FROM (SELECT {keys}, {entries}, {time} AS t FROM {source}) GROUP BY {keys}, k"
     return (
         f"SELECT {keys}, map(list(k ORDER BY k), list(m.v ORDER BY k)) AS {value}, "
         f"map(list(k ORDER BY k), list(m.t ORDER BY k)) AS {time_column(field)} FROM ({latest}) GROUP BY {keys}"
     )
+
+
+def _list(field: ProfileField, source: str, keys: str, stored: bool) -> str:
+    """The union of lists, each member with the time it was last seen."""
+    value, time = identifier(field.name), time_column(field)
+    times = f"unnest({time})" if stored else "_time"
+    seen = f"SELECT {keys}, k, max(t) AS t FROM (SELECT {keys}, unnest({value}) AS k, {times} AS t FROM {source}) GROUP BY {keys}, k"
+    order = _member_order(field)
+    return f"SELECT {keys}, list(k ORDER BY {order}) AS {value}, list(t ORDER BY {order}) AS {time} FROM ({seen}) GROUP BY {keys}"
+
+
+def _member_order(field: ProfileField) -> str:
+    return "t, k" if field.kind.keeps_order else "k"
 
 
 def _element_sql(field: ProfileField) -> str:
@@ -113,3 +130,19 @@ def _capped(field: ProfileField, table: str) -> list[str]:
         return f"CASE WHEN cardinality({value}) > {field.capacity} THEN {kept} ELSE {column} END"
 
     return [f"{cut(value, 'v')} AS {identifier(field.name)}", f"{cut(times, 't')} AS {time}"]
+
+
+def _capped_list(field: ProfileField, table: str) -> list[str]:
+    """The list, cut to the members greatest by (time, member) where it holds more than the capacity."""
+    value, time = f"{table}.{identifier(field.name)}", f"{table}.{time_column(field)}"
+    if field.capacity is None:
+        return [f"{value} AS {identifier(field.name)}", f"{time} AS {time_column(field)}"]
+    pairs = f"list_transform(list_zip({time}, {value}), lambda e: {{'t': e[1], 'k': e[2]}})"
+    kept = f"list_reverse_sort({pairs})[:{field.capacity}]"
+    first, second = ("t", "k") if field.kind.keeps_order else ("k", "t")
+    ordered = f"list_sort(list_transform({kept}, lambda e: {{'{first}': e.{first}, '{second}': e.{second}}}))"
+    full = f"len({value}) > {field.capacity}"
+    return [
+        f"CASE WHEN {full} THEN list_transform({ordered}, lambda e: e.k) ELSE {value} END AS {identifier(field.name)}",
+        f"CASE WHEN {full} THEN list_transform({ordered}, lambda e: e.t) ELSE {time} END AS {time_column(field)}",
+    ]

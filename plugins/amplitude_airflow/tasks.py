@@ -169,11 +169,9 @@ def counts_of(report: ImportReport) -> dict[str, int]:
         value = getattr(report, one.name)
         if one.name in _LISTS:
             counts[one.name] = len(value)
-        elif one.name == "misfits":
-            counts[one.name] = sum(int(misfit["count"]) for misfit in value.values())
         elif isinstance(value, int):
             counts[one.name] = value
-    return counts
+    return {**counts, "misfits": report.misfits}
 
 
 def sum_counts(all_counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
@@ -190,8 +188,9 @@ def log_report(report: ImportReport) -> None:
     for name, count in counts_of(report).items():
         if count:
             log.info("  %-16s %s", name, count)
-    for name, misfit in report.misfits.items():
-        log.warning("  %s: %s values do not fit, such as %s", name, misfit["count"], misfit["samples"])
+    for name, count in report.fields.items():
+        if count.misfits:
+            log.warning("  %s: %s values do not fit, such as %s", name, count.misfits, count.samples)
     for load in report.shrunk:
         log.warning("  %s holds less than before; the earlier attempt is kept", load)
 

@@ -11,7 +11,7 @@ from airflow.sdk.api.datamodels._generated import DagRunType
 from amplitude_airflow.tasks import counts_of, sum_counts, window_from, window_of
 
 from etl.errors import ConfigurationError
-from etl.reports import ImportReport
+from etl.reports import FieldCounts, ImportReport
 
 START, END = datetime(2026, 3, 1, 7, tzinfo=UTC), datetime(2026, 3, 1, 8, tzinfo=UTC)
 
@@ -66,7 +66,7 @@ def test_only_counts_pass_through_xcom() -> None:
         loaded=["a", "b"],
         failed={"c": "damaged"},
         rows=5,
-        misfits={"age": {"count": 3, "samples": ["forty"]}},
+        fields={"age": FieldCounts(values=2, misfits=3, samples=["forty"])},
     )
     counts = counts_of(report)
     assert (counts["loaded"], counts["rows"], counts["misfits"]) == (2, 5, 3)

@@ -3,32 +3,41 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from etl.engines.sql import quote
 from etl.mapping.compile import Compiler, Form, Sql, json_path
+from etl.mapping.conversions import Value, single_text, text_of
 from etl.mapping.functions import Example, Function
 from etl.mapping.messages import ExpressionError
-from etl.mapping.tree import Call, Literal
+from etl.mapping.scope import Scope
+from etl.mapping.tree import Call, Literal, Name
+from etl.mapping.values import matched
+
+
+def _kernel(scope: Scope, *prefixes: Value) -> dict[str, Any] | None:
+    texts = [text for prefix in prefixes if (text := single_text(prefix)) is not None]
+    found = matched(scope.record, texts)
+    return {key: text_of(leaf) if isinstance(leaf, list) else leaf for key, leaf in found.items()} or None
 
 
 def _check(call: Call) -> None:
     for argument in call.arguments:
-        if not isinstance(argument, Literal) or not isinstance(argument.value, str):
+        if not isinstance(argument, Name) and not (isinstance(argument, Literal) and isinstance(argument.value, str)):
             raise ExpressionError(
                 "E203",
-                "match takes prefixes as literal text",
+                "match takes prefixes as text",
                 argument.start,
                 argument.end,
                 'for example match("event_properties.")',
             )
 
 
-def _compile(compiler: Compiler, call: Call) -> Sql:
+def _sql(compiler: Compiler, call: Call) -> Sql | None:
     prefixes = [str(argument.value) for argument in call.arguments if isinstance(argument, Literal)]
-    as_list = quote(json.dumps(prefixes))
-    if compiler.keep_types:
-        return Sql(f"pm_flatten_json(text, {as_list})", Form.JSON_MAP)
-    slow = f"pm_flatten_text(text, {as_list})"
+    if len(prefixes) < len(call.arguments):
+        return None
+    slow = f"pm_flatten_text(text, {quote(json.dumps(prefixes))})"
     only = prefixes[0]
     if len(prefixes) > 1 or only.count(".") != 1 or not only.endswith(".") or only == ".":
         return Sql(slow, Form.TEXT_MAP)
@@ -59,14 +68,19 @@ def _members_of(compiler: Compiler, parent: str, slow: str) -> str:
 
 
 FUNCTION = Function(
+    name="match",
     signature='match("prefix", ..)',
     summary="A map of the record's flat keys that start with a prefix, the prefix cut off; deeper keys keep their dots, "
     "lists are joined by comma, nulls are skipped. A later prefix wins. Missing when nothing matches.",
+    group="records",
     least=1,
     most=None,
-    compile=_compile,
-    is_map=True,
+    gives="map[string]string",
+    kernel=_kernel,
+    needs_scope=True,
+    reads_record=True,
     check=_check,
+    sql=_sql,
     examples=(
         Example('match("p.")', {"p": {"plan": "pro", "n": 5}}, {"plan": "pro", "n": 5}),
         Example('match("p.")', {"p": {"a": {"b.c": True}, "l": [1, "x"], "gone": None}}, {"a.b.c": True, "l": "1,x"}),

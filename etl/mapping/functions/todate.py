@@ -35,7 +35,12 @@ def _check(call: Call) -> None:
         )
 
 
-def _compile(compiler: Compiler, call: Call) -> Sql:
+def _kernel(scope, *args):
+    from etl.mapping.dates import time_of
+    return time_of(args[-1], scope.time)
+
+
+def _sql(compiler: Compiler, call: Call) -> Sql:
     text = compiler.text(call.arguments[-1])
     if len(call.arguments) == 1:
         return Sql(layout_free_date(text), Form.TIME)
@@ -53,12 +58,12 @@ _SEED = '"2006-01-02 15:04:05.000000"'
 _NOON = datetime(2022, 11, 21, 15, 42, 30, tzinfo=UTC)
 
 FUNCTION = Function(
+    name='todate', group='dates', gives='date', kernel=_kernel, needs_scope=True, parses=True, sql=_sql,
     signature="todate([layout,] x)",
     summary="An instant. With a Go layout (the date Mon Jan 2 15:04:05 2006 in your form) the text must match it, only "
     "a fraction may be missing or shorter; without one: epoch digits and ISO dates. No zone means UTC. Missing otherwise.",
     least=1,
     most=2,
-    compile=_compile,
     check=_check,
     examples=(
         Example(f"todate({_SEED}, t)", {"t": "2022-11-21 15:42:30.000000"}, _NOON),

@@ -1,0 +1,203 @@
+"""A draft to a checked mapping, with every fault found on the way. One for both front ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from etl.mapping.check import check_condition, check_expression, check_field, default_kind
+from etl.mapping.draft import Draft, DraftField, Faults, Placed
+from etl.mapping.kinds import KINDS, Kind, kind_named
+from etl.mapping.messages import ExpressionError, nearest
+from etl.mapping.model import (
+    Expression,
+    Field,
+    Mapping,
+    Source,
+    default_capacity,
+    default_merge,
+    merge_named,
+)
+from etl.mapping.parser import parse
+from etl.mapping.tree import Node
+from etl.mapping.warnings import warn_of
+
+_RESERVED = ("profile_id", "first_seen", "last_seen", "load", "date", "bucket")
+
+
+def assemble(draft: Draft, bases: Sequence[Mapping], faults: Faults, path: Path) -> Mapping | None:
+    """The mapping; None where something had to be left out because of a fault (`faults.found` says which)."""
+    return _Assembly(draft, bases, faults, path).mapping()
+
+
+class _Assembly:
+    def __init__(self, draft: Draft, bases: Sequence[Mapping], faults: Faults, path: Path) -> None:
+        self._draft, self._bases, self._faults, self._path = draft, bases, faults, path
+
+    def mapping(self) -> Mapping | None:
+        draft, base = self._draft, next(iter(self._bases), None)
+        fields = self._fields()
+        stream = draft.stream.text if draft.stream else base.stream if base else ""
+        if not stream and not any(fault.code == "E401" for fault in self._faults.found):
+            self._faults.add("E404", "'stream' is missing: the name of the records that this mapping reads", None)
+        if not fields and not self._faults.found:
+            self._faults.add("E404", "'fields' is missing: there is nothing to map", None)
+        by = self._identifiers(fields) or (base.by if base else ())
+        time = self._time() if draft.time else base.time if base else None
+        key = self._expression(draft.key) if draft.key else base.key if base else None
+        where = self._condition(draft.where) if draft.where else base.where if base else None
+        if self._faults.found:
+            return None
+        made = Mapping(
+            name=self._path.stem,
+            stream=stream,
+            fields=tuple(fields.values()),
+            by=by,
+            time=time,
+            key=key,
+            where=where,
+            path=self._path,
+            into=draft.into.text if draft.into else base.into if base else "user",
+        )
+        warn_of(made, draft, self._faults)
+        return Mapping(**{**made.__dict__, "warnings": tuple(self._faults.warnings)})
+
+    def _fields(self) -> dict[str, Field]:
+        found: dict[str, Field] = {field.name: field for base in self._bases for field in base.fields}
+        for row in self._draft.fields:
+            field = self._field(row)
+            if field is None:
+                continue
+            before = found.get(field.name)
+            if before is None:
+                found[field.name] = field
+                continue
+            start = row.name.start if row.name else row.start
+            if (before.kind, before.merge) != (field.kind, field.merge):
+                self._faults.add(
+                    "E406",
+                    f"the field {field.name!r} is mapped before as {before.kind.name}, {before.merge}; here it is {field.kind.name}, {field.merge}",
+                    start,
+                    "a field mapped twice needs one kind and one merge operator",
+                    len(field.name),
+                )
+            elif field.sources[0].guard is None:
+                self._faults.warn(
+                    "W504",
+                    f"the field {field.name!r} is mapped before; where both give a value, this one counts",
+                    start,
+                    "say with `if` which records this one is for, or use oneof(a, b)",
+                    len(field.name),
+                )
+            found[field.name] = Field(**{**before.__dict__, "sources": before.sources + field.sources})
+        return found
+
+    def _field(self, row: DraftField) -> Field | None:
+        before = len(self._faults.found)
+        for what, given in (("field", row.name), ("from", row.source)):
+            if given is None and row != DraftField(row.start):
+                self._faults.add("E404", f"{what!r} is missing", row.start)
+        name = self._name(row.name)
+        source = self._expression(row.source)
+        guard = self._condition(row.guard)
+        kind = self._kind(row.kind) if row.kind else source and default_kind(source.node)
+        if name is None or kind is None or source is None or len(self._faults.found) > before:
+            return None
+        given = row.merge.text if row.merge else "default"
+        merge = default_merge(source.node, kind) if given.lower() == "default" else merge_named(given, kind)
+        capacity = self._capacity(row, kind, given)
+        self._checked(lambda: check_field(source.node, kind, merge, given), row.source, row.merge)
+        return Field(
+            name=name,
+            sources=(Source(source, guard),),
+            kind=kind,
+            merge=merge,
+            label=row.label.text if row.label else "",
+            pii=row.pii is not None and row.pii.text.lower() == "true",
+            capacity=capacity if capacity is not None else default_capacity(source.node, kind),
+            description=row.description.text if row.description else "",
+        )
+
+    def _name(self, placed: Placed | None) -> str | None:
+        if placed is None:
+            return None
+        name = placed.text
+        if not name or name.startswith("_") or name in _RESERVED:
+            self._faults.add("E409", f"{name!r} is reserved; a field's name may not start with '_' either", placed.start, width=len(name))
+            return None
+        return name
+
+    def _kind(self, placed: Placed) -> Kind | None:
+        kind = kind_named(placed.text)
+        if kind is None:
+            hint = nearest(placed.text, KINDS) or "known kinds: " + ", ".join(KINDS)
+            self._faults.add("E302", f"there is no kind {placed.text!r}", placed.start, hint, len(placed.text))
+        return kind
+
+    def _capacity(self, row: DraftField, kind: Kind, merge: str) -> int | None:
+        placed = row.capacity
+        if placed is None:
+            if merge.lower() == "capped" and row.merge:
+                self._faults.add("E405", "'capped' needs a capacity", row.merge.start, "for example capacity: 100", len(merge))
+            return None
+        if not placed.text.isascii() or not placed.text.isdigit() or int(placed.text) < 1:
+            self._faults.add("E405", "'capacity' is a whole number above 0", placed.start, width=len(placed.text))
+            return None
+        if not kind.is_map and not kind.is_list:
+            self._faults.add("E405", f"'capacity' is for maps and lists, not for {kind.name}", placed.start, width=len(placed.text))
+            return None
+        return int(placed.text)
+
+    def _identifiers(self, fields: dict[str, Field]) -> tuple[str, ...]:
+        for placed in self._draft.by:
+            name = placed.text
+            if name not in fields and not self._faults.found:
+                self._faults.add(
+                    "E407", f"the identifier {name!r} is not a field of this mapping", placed.start, nearest(name, fields), len(name)
+                )
+            elif name in fields and (fields[name].kind.is_map or fields[name].kind.is_list):
+                self._faults.add(
+                    "E407", f"the identifier {name!r} is {_shape(fields[name].kind)}; identifiers are scalars", placed.start, width=len(name)
+                )
+        return tuple(placed.text for placed in self._draft.by)
+
+    def _time(self) -> Expression | None:
+        found = self._expression(self._draft.time)
+        if found is not None:
+            self._checked(lambda: check_field(found.node, KINDS["date"], "latest", "latest"), self._draft.time)
+        return found
+
+    def _condition(self, placed: Placed | None) -> Expression | None:
+        found = self._expression(placed)
+        if found is not None:
+            self._checked(lambda: check_condition(found.node), placed)
+        return found
+
+    def _expression(self, placed: Placed | None) -> Expression | None:
+        if placed is None:
+            return None
+        found: list[Node] = []
+
+        def read() -> None:
+            node = parse(placed.text)
+            check_expression(node)
+            found.append(node)
+
+        self._checked(read, placed)
+        return Expression(placed.text, found[0]) if found else None
+
+    def _checked(self, action: Callable[[], None], placed: Placed | None, merge: Placed | None = None) -> None:
+        try:
+            action()
+        except ExpressionError as error:
+            if merge is not None and error.code in ("E303", "E304"):
+                self._faults.add(error.code, error.message, merge.start, error.hint, len(merge.text))
+            elif placed is not None:
+                self._faults.add(error.code, error.message, placed.start + error.start, error.hint, error.end - error.start)
+
+
+def _shape(kind: Kind) -> str:
+    return "a map" if kind.is_map else "a list"
+
+
+

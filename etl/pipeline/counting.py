@@ -1,0 +1,82 @@
+"""What came of a batch's records, per load: the tables `mapped`, `identified` and `rejects` in numbers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from etl.engines.local import Connection, rows
+from etl.engines.sql import identifier
+from etl.mapping.plan import Plan
+from etl.records import masked
+from etl.reports import MOST_SAMPLES, FieldCounts
+
+_LONGEST_SAMPLE = 60
+
+
+def count_loads(connection: Connection, plan: Plan, fields: list[str]) -> dict[int, dict[str, Any]]:
+    """By `load_ix`: `_rows`, `_unidentified`, `_early`, `_rejects`, and `_fields`, a FieldCounts for each field."""
+    parts = [
+        "count(*) AS _rows",
+        "count(*) FILTER (_identity IS NULL) AS _unidentified",
+        "count(*) FILTER (_early) AS _early",
+        *(f"count({identifier(name)}) AS {identifier('values ' + name)}" for name in fields),
+        *(f"count(*) FILTER ({_misfit(name)}) AS {identifier('misfits ' + name)}" for name in plan.misfits),
+        *(f"count(*) FILTER ({identifier('_short_' + name)}) AS {identifier('short_fractions ' + name)}" for name in plan.shorts),
+        *(f"count(*) FILTER (NOT ({open_})) AS {identifier('skipped ' + name)}" for name, open_ in plan.guarded.items()),
+    ]
+    found = rows(connection, f"SELECT load_ix, {', '.join(parts)} FROM identified GROUP BY load_ix")
+    samples = _samples(connection, plan, [name for name in plan.misfits if any(row["misfits " + name] for row in found)])
+    counts = {row["load_ix"]: {**row, "_fields": _by_field(row, fields, samples.get(row["load_ix"], {}))} for row in found}
+    for row in rows(connection, "SELECT load_ix, count(*) AS n FROM rejects GROUP BY load_ix"):
+        counts.setdefault(row["load_ix"], {})["_rejects"] = row["n"]
+    return counts
+
+
+def fields_text(counts: dict[str, FieldCounts]) -> str:
+    """Counts as the JSON text that `loads` keeps; zeros are left out."""
+    kept = {name: {key: value for key, value in count.as_dict().items() if value} for name, count in counts.items()}
+    return json.dumps(kept, ensure_ascii=False)
+
+
+def fields_from(text: str) -> dict[str, FieldCounts]:
+    """The counts of a row of `loads`. Lakes of the first version kept the number of misfits alone."""
+    content = json.loads(text)
+    return {name: FieldCounts(misfits=one) if isinstance(one, int) else FieldCounts(**one) for name, one in content.items()}
+
+
+def _by_field(row: dict[str, Any], fields: list[str], samples: dict[str, list[str]]) -> dict[str, FieldCounts]:
+    found = {}
+    for name in fields:
+        values, misfits, skipped = row["values " + name], row.get("misfits " + name, 0), row.get("skipped " + name, 0)
+        found[name] = FieldCounts(
+            values=values,
+            missing=row["_rows"] - values - misfits - skipped,
+            skipped=skipped,
+            misfits=misfits,
+            short_fractions=row.get("short_fractions " + name, 0),
+            samples=samples.get(name, []),
+        )
+    return found
+
+
+def _samples(connection: Connection, plan: Plan, names: list[str]) -> dict[int, dict[str, list[str]]]:
+    """Up to three masked texts per load and field that did not fit; only fields that have any are looked at."""
+    found: dict[int, dict[str, list[str]]] = {}
+    for name in names:
+        few = f"""SELECT load_ix, member_ix, line, _time FROM mapped WHERE {_misfit(name)}
+        QUALIFY row_number() OVER (PARTITION BY load_ix ORDER BY member_ix, line) <= {MOST_SAMPLES}"""
+        chosen = f"(SELECT * FROM chosen SEMI JOIN ({few}) USING (load_ix, member_ix, line))"
+        joined = f"SELECT parsed.*, few._time FROM parsed JOIN ({few}) few USING (load_ix, member_ix, line)"
+        texts = rows(
+            connection,
+            f"""WITH parsed AS ({plan.parsed(chosen)})
+            SELECT load_ix, {plan.misfits[name]} AS raw FROM ({joined}) ORDER BY load_ix, member_ix, line""",
+        )
+        for row in texts:
+            found.setdefault(row["load_ix"], {}).setdefault(name, []).append(masked(str(row["raw"]), _LONGEST_SAMPLE))
+    return found
+
+
+def _misfit(name: str) -> str:
+    return identifier("_misfit_" + name)

@@ -1,0 +1,33 @@
+"""What came of a mapping's fields, for people: the ones that need a look, or a table of all."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from etl.reports import FieldCounts
+
+
+def show_troubled(out: Console, counts: dict[str, FieldCounts]) -> None:
+    """A line for each field with values that could not be read, and one for dates with a shorter fraction."""
+    for name, count in counts.items():
+        if count.misfits:
+            samples = f", for example {escape(', '.join(count.samples))}" if count.samples else ""
+            out.print(f"  {escape(name)}: {count.misfits:,} of {count.evaluated:,} values could not be read{samples}")
+    short = [f"{name} {count.short_fractions:,}" for name, count in counts.items() if count.short_fractions]
+    if short:
+        out.print(f"  dates with fewer digits than their layout (read all the same): {escape(', '.join(short))}")
+
+
+def show_table(out: Console, counts: dict[str, FieldCounts]) -> None:
+    """Every field: evaluated, value, missing, skipped by its guard, unreadable, samples."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("field")
+    for heading in ("evaluated", "values", "missing", "skipped", "unreadable", "short"):
+        table.add_column(heading, justify="right")
+    table.add_column("samples", overflow="fold")
+    for name, count in counts.items():
+        numbers = (count.evaluated, count.values, count.missing, count.skipped, count.misfits, count.short_fractions)
+        table.add_row(escape(name), *(f"{number:,}" for number in numbers), escape(", ".join(count.samples)))
+    out.print(table)
