@@ -8,7 +8,8 @@ from etl.mapping.functions import Example, Function
 FUNCTION = Function(
     name="mapinvert",
     signature="mapinvert(map)",
-    summary="The map the other way round: each value's text (of null the empty one) with its key. Of several keys with one value the smallest stays.",
+    summary="The map the other way round: each value's text (of null the empty one) with its key. "
+    "Of several keys with one value the smallest stays.",
     group="collections",
     least=1,
     most=1,
