@@ -46,10 +46,8 @@ def inverted(value: Value) -> dict[str, str] | None:
 
 
 def _entries(value: Value) -> dict[str, str]:
-    """The keys of a map with their values as text, missing values left out."""
-    if not isinstance(value, dict):
-        return {}
-    return {key: text for key, item in value.items() if (text := whole_text(item)) is not None}
+    """The keys of a map with their values as text; that of null is empty."""
+    return {key: whole_text(item) or "" for key, item in value.items()} if isinstance(value, dict) else {}
 
 
 def distinct(value: Value) -> list[str] | None:

@@ -19,7 +19,8 @@ Value = Any
 
 _INT64 = range(-(2**63), 2**63)
 _INT = re.compile(r"[+-]?[0-9]+")
-_FLOAT = re.compile(r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|inf|infinity)", re.IGNORECASE)
+_DIGITS = r"[0-9]+(?:_[0-9]+)*"
+_FLOAT = re.compile(rf"[+-]?(?:(?:{_DIGITS}\.?(?:{_DIGITS})?|\.{_DIGITS})(?:e[+-]?{_DIGITS})?|inf|infinity)", re.IGNORECASE)
 _HEX_FLOAT = re.compile(r"[+-]?0x[0-9a-f]*\.?[0-9a-f]*p[+-]?[0-9]+", re.IGNORECASE)
 _MONEY = str.maketrans("", "", "$,£€ ")
 
@@ -68,7 +69,8 @@ def number_in(text: str) -> float | None:
     """A number written in text, as Go reads floats (`1e3`, `.5`, `inf`); then once more without `$ , £ €` and blanks."""
     for candidate in (text, text.translate(_MONEY)):
         if _FLOAT.fullmatch(candidate):
-            return float(candidate)
+            number = float(candidate)
+            return number if math.isfinite(number) or "inf" in candidate.lower() else None
         if _HEX_FLOAT.fullmatch(candidate):
             try:
                 return float.fromhex(candidate)
@@ -129,9 +131,9 @@ def bool_of(value: Value) -> bool | None:
         return value
     if isinstance(value, str):
         return True if value in BOOLEAN_TRUE else False if value in BOOLEAN_FALSE else None
-    if isinstance(value, int | float) and math.isfinite(value):
-        return {0: False, 1: True}.get(int(value))
-    return None
+    if isinstance(value, float):
+        value = int(value) if math.isfinite(value) else None
+    return {0: False, 1: True}.get(value) if isinstance(value, int) else None
 
 
 def mapped(function: Callable[[str], str | None], value: Value) -> str | None:

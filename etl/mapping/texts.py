@@ -20,7 +20,7 @@ def whole_text(value: Value) -> str | None:
         return value
     try:
         return text_of(_without_dates(value))
-    except ValueError:  # an int of more digits than Python prints
+    except (ValueError, RecursionError):  # an int of more digits than Python prints, lists in lists without end
         return None
 
 
