@@ -41,17 +41,17 @@ class Plan:
     guarded: dict[str, str]
 
     def parsed(self, records: str) -> str:
-        """SQL for the rows of the table or query `records` with `r`, the columns of the record (null: no JSON object)."""
-        return f"SELECT load_ix, member_ix, line, text, from_json(CASE WHEN {IS_OBJECT} THEN text END, {self.columns}) AS r FROM {records}"
+        """SQL for the JSON objects of the table or query `records` with `r`, the columns of the record."""
+        return f"SELECT load_ix, member_ix, line, text, from_json(text, {self.columns}) AS r FROM {records} WHERE {IS_OBJECT}"
 
     def query(self, records: str) -> str:
         """The whole statement over `records`."""
         columns = (",\n    ").join(self.selected)
-        where = f"\n    AND {self.where} IS TRUE" if self.where else ""
+        where = f"\nWHERE ({self.where}) IS TRUE" if self.where else ""
         return f"""WITH parsed AS ({self.parsed(records)})
 SELECT load_ix, member_ix, line,
     {columns}
-FROM parsed JOIN loads USING (load_ix) WHERE r IS NOT NULL{where}"""
+FROM parsed JOIN loads USING (load_ix){where}"""
 
 
 def plan(mapping: Mapping) -> Plan:
