@@ -10,7 +10,7 @@ import binascii
 import ipaddress
 import re
 
-from etl.mapping.web_text import base64_bytes
+from etl.mapping.web_text import base64_bytes, readable
 
 _BLANKS = re.compile(r"[ \t]*")
 _ATOM = re.compile(r"[^\x00-\x20\x7f()<>\[\]:;@\\,\"]+")  # dots included
@@ -174,7 +174,7 @@ def _plain(word: str) -> tuple[str, bool]:
         return word, False
     match found[1].lower():
         case "utf-8":
-            return content.decode("utf-8", "replace"), True
+            return readable(content), True
         case "iso-8859-1":
             return content.decode("latin-1"), True
         case "us-ascii":

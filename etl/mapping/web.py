@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote_plus
 
 from etl.mapping.conversions import Value, single_text
-from etl.mapping.web_text import form_unescaped, guarded, lowered, unescaped, utf8
+from etl.mapping.web_text import form_unescaped, guarded, lowered, shown, unescaped, utf8
 
 if TYPE_CHECKING:
     from publicsuffixlist import PublicSuffixList
@@ -108,7 +108,7 @@ def with_likely_scheme(text: str) -> str:
 
 
 def parameters(query: str) -> dict[str, list[str]]:
-    """The values of a query string by name. Pairs with a `;` or a wrong escape are left out."""
+    """The values of a query string by name, as `form_unescaped`. Pairs with a `;` or a wrong escape are left out."""
     found: dict[str, list[str]] = {}
     for pair in query.split("&"):
         name, _, value = pair.partition("=")
@@ -122,12 +122,17 @@ def parameter(text: str, name: Value) -> str | None:
     """The first value of a parameter of an address; None where it is absent or empty."""
     wanted = guarded(single_text, name)
     address = read_address(with_likely_scheme(text)) if wanted else None
-    return (parameters(address.query).get(wanted or "", [""])[0] or None) if address else None
+    first = parameters(address.query).get(wanted or "", [""])[0] if address else ""
+    return shown(first) or None
 
 
 def query_string(found: dict[str, list[str]]) -> str:
     """Parameters as a query string, sorted by name."""
-    return "&".join(f"{quote_plus(name)}={quote_plus(value)}" for name in sorted(found) for value in found[name])
+    return "&".join(f"{_escaped(name)}={_escaped(value)}" for name in sorted(found) for value in found[name])
+
+
+def _escaped(text: str) -> str:
+    return quote_plus(text, errors="surrogateescape")
 
 
 def registrable_domain(host: str) -> str | None:

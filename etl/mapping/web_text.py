@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from etl.mapping.conversions import Value, is_empty, text_of
 
+_NO_UTF8 = re.compile("[\udc80-\udcff]")
 _NOT_HEXADECIMAL = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 
@@ -57,26 +58,39 @@ def utf8(text: str) -> bytes:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
 
 
+def readable(content: bytes) -> str:
+    """UTF-8 as text; each byte that is none becomes U+FFFD."""
+    return shown(content.decode("utf-8", "surrogateescape"))
+
+
 def lowered(text: str) -> str:
     """Lower case, each character for itself (`str.lower` makes two of `İ` and looks at a sigma's neighbours)."""
     return text.lower() if text.isascii() else "".join(character.lower()[0] for character in text)
 
 
 def unescaped(text: str) -> str | None:
-    """`%C3%A9` is `é`; None where a percent sign stands without two hexadecimal digits. Bytes that are no UTF-8
-    become U+FFFD."""
-    if "%" not in text:
-        return text
+    """`%C3%A9` is `é`; None where a percent sign stands without two hexadecimal digits."""
+    content = _unescaped_bytes(text)
+    return None if content is None else readable(content)
+
+
+def _unescaped_bytes(text: str) -> bytes | None:
     if _NOT_HEXADECIMAL.search(text):
         return None
-    pieces = utf8(text).split(b"%")
-    joined = pieces[0] + b"".join(bytes((int(piece[:2], 16),)) + piece[2:] for piece in pieces[1:])
-    return joined.decode("utf-8", "replace")
+    first, *others = utf8(text).split(b"%")
+    return first + b"".join(bytes((int(piece[:2], 16),)) + piece[2:] for piece in others)
 
 
 def form_unescaped(text: str) -> str | None:
-    """As `unescaped`, and `+` is a blank, the way forms and query strings are written."""
-    return unescaped(text.replace("+", " "))
+    """As `unescaped`, and `+` is a blank, the way forms and query strings are written. Bytes that are no UTF-8 are kept
+    as surrogates, so that they can be escaped again; `shown` replaces them."""
+    content = _unescaped_bytes(text.replace("+", " "))
+    return None if content is None else content.decode("utf-8", "surrogateescape")
+
+
+def shown(text: str) -> str:
+    """Text without surrogates: what was no UTF-8 becomes U+FFFD."""
+    return _NO_UTF8.sub("\ufffd", text)
 
 
 def base64_bytes(text: str) -> bytes | None:

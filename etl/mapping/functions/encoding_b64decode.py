@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from etl.mapping.conversions import Value, is_empty
 from etl.mapping.functions import Example, Function
-from etl.mapping.web_text import any_text, base64_bytes
+from etl.mapping.web_text import any_text, base64_bytes, readable
 
 
 def _b64decode(value: Value) -> str | None:
     text = None if is_empty(value) else any_text(value)
     content = None if text is None else base64_bytes(text)
-    return None if content is None else content.decode("utf-8", "replace")
+    return None if content is None else readable(content)
 
 
 FUNCTION = Function(

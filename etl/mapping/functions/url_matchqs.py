@@ -7,7 +7,7 @@ from etl.mapping.functions import Example, Function, literal_text
 from etl.mapping.messages import ExpressionError
 from etl.mapping.tree import Call
 from etl.mapping.web import parameters, query_string, read_address
-from etl.mapping.web_text import one_text
+from etl.mapping.web_text import one_text, shown
 
 
 def _matching(names: list[str], pattern: str) -> list[str] | None:
@@ -19,7 +19,7 @@ def _matching(names: list[str], pattern: str) -> list[str] | None:
     import pyarrow.compute as pc
 
     try:
-        matches = pc.match_substring_regex(pa.array(names, pa.string()), pattern).to_pylist()
+        matches = pc.match_substring_regex(pa.array([shown(name) for name in names], pa.string()), pattern).to_pylist()
     except (pa.ArrowInvalid, UnicodeEncodeError):
         return None
     return [name for name, matched in zip(names, matches, strict=True) if matched]
@@ -28,7 +28,7 @@ def _matching(names: list[str], pattern: str) -> list[str] | None:
 def _check(call: Call) -> None:
     for index, argument in enumerate(call.arguments[1:], start=1):
         pattern = literal_text(call, index, 'url.matchqs(url, "^utm_")')
-        if not pattern or _matching([], pattern) is None:
+        if not pattern or _matching([""], pattern) is None:
             raise ExpressionError(
                 "E204",
                 f"{pattern!r} is no regular expression" if pattern else "an empty pattern matches every parameter",
