@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import Any
 
-from etl.mapping.conversions import single_text
+from etl.mapping.conversions import epoch_milliseconds, single_text
 from etl.mapping.datemath import is_date_math, read_date_math
 from etl.mapping.dates_forms import Reading, read_form, reading
 from etl.mapping.dates_zones import in_zone
@@ -26,6 +26,13 @@ _SCIENTIFIC = re.compile(r"[0-9]\.[0-9]+e\+?[0-9]{1,2}")
 _ISO = re.compile(
     r"(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})[T ](?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})"
     r"(?:\.(?P<fraction>[0-9]{1,9}))?(?P<name>Z)?"
+)
+# Texts that the SQL form (`kinds.layout_free_date`) reads as `parse_date` does; for RE2 as well. Not among them: a blank
+# before the offset (DuckDB reads none), hour 24 (with an offset DuckDB reads it), offsets from 24 hours or 60 minutes on.
+SQL_ALIKE = (
+    r"^(?:[0-9]{4}|[0-9]{8}|[0-9]{10}|[0-9]{13}|[0-9]{14}|[0-9]{16}|[0-9]{19}"
+    r"|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[T ](?:[01]?[0-9]|2[0-3]):[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]{1,9})?)?"
+    r"(?:Z|[+-](?:[01][0-9]|2[0-3])(?::?[0-5][0-9])?)?)?)$"
 )
 # Digits of an epoch, and what one unit of it is in microseconds (19 digits: a thousand units are one).
 _EPOCHS = {10: 1_000_000, 13: 1000, 16: 1}
@@ -81,19 +88,38 @@ def message_time(scope: Scope) -> datetime:
     return scope.time or datetime.now(UTC)
 
 
+def date_text(value: Any) -> str | None:
+    """The text that may say a date: that of a scalar, or of the first element of a list; None for deeper values."""
+    if isinstance(value, list):
+        first = value[0] if value else None
+        return str(epoch_milliseconds(first)) if isinstance(first, datetime) else None if isinstance(first, list) else date_text(first)
+    if isinstance(value, dict) or (isinstance(value, int) and abs(value) > _INT64_MAX):
+        return None
+    return single_text(value)
+
+
 def reading_of(value: Any) -> Reading | None:
     """What a value says as a date: a date itself, other values by their one text. No date math."""
     if isinstance(value, datetime):
         return Reading(value.astimezone(UTC).replace(tzinfo=None), timedelta(0), "UTC")
-    text = single_text(value)
+    text = date_text(value)
     return None if not text else read_date(text)
+
+
+def said_by(scope: Scope, arguments: tuple[Any, ...]) -> Reading | None:
+    """What the one argument of a function says as a date; without an argument it is the message time."""
+    return reading_of(arguments[0] if arguments else message_time(scope))
+
+
+def epoch_seconds(instant: datetime) -> int:
+    return (instant - EPOCH) // timedelta(seconds=1)
 
 
 def date_of(value: Any, zone: tzinfo = UTC) -> datetime | None:
     """The instant of a value: a date itself, other values by their one text. No date math."""
     if isinstance(value, datetime):
         return value
-    text = single_text(value)
+    text = date_text(value)
     return None if not text else parse_date(text, zone)
 
 

@@ -22,7 +22,12 @@ def _any_of(names: tuple[str, ...]) -> str:
 
 _TWO, _ONE_OR_TWO = "[0-9]{2}", "[0-9]{1,2}"
 _SIGNED_HOUR = "(?:(?=...)[+-](?:[01]?[0-9]|2[0-3])(?![0-9]))"
-_ZONE_NAME = f"UTC|ChST|MeST|GMT(?:[+-](?:[01]?[0-9]|2[0-3])(?![0-9]))?|{_SIGNED_HOUR}|[A-Z]{{4}}T(?![A-Z])|(?:[A-Z]{{3}}T|WITA)(?![A-Z])|[A-Z]{{3}}(?![A-Z])"
+_ZONE_NAME = "|".join(
+    (
+        *("UTC", "ChST", "MeST", "GMT(?:[+-](?:[01]?[0-9]|2[0-3])(?![0-9]))?", _SIGNED_HOUR),
+        *("[A-Z]{4}T(?![A-Z])", "(?:[A-Z]{3}T|WITA)(?![A-Z])", "[A-Z]{3}(?![A-Z])"),
+    )
+)
 
 # Each layout element: what it is called here, and what the text must hold. The first that fits a place counts.
 _ELEMENTS: tuple[tuple[str, str, str], ...] = (
@@ -40,7 +45,7 @@ _ELEMENTS: tuple[tuple[str, str, str], ...] = (
     ("06", "year", _TWO),
     ("15", "hour", _ONE_OR_TWO),
     ("1", "month", _ONE_OR_TWO),
-    ("(?:(?<=_)|(?<!_))2006", "year", "[0-9]{4}"),
+    ("2006", "year", "[0-9]{4}"),
     ("2", "day", _ONE_OR_TWO),
     ("__2", "day of year", " {0,2}[0-9]{1,3}"),
     ("_2(?!006)", "day", " ?[0-9]{1,2}"),
@@ -59,10 +64,10 @@ _ELEMENTS: tuple[tuple[str, str, str], ...] = (
     ("Z07:00", "offset", "Z|[+-][0-9]{2}:[0-9]{2}"),
     ("Z0700", "offset", "Z|[+-][0-9]{4}"),
     ("Z07", "offset", "Z|[+-][0-9]{2}"),
-    ("[.,]0+(?![0-9])", "fraction", ""),
-    ("[.,]9+(?![0-9])", "fraction", "(?:[.,][0-9]+)?"),
+    ("[.,](?:0+|9+)(?![0-9])", "fraction", ""),
 )
 _AT_ANY = re.compile("|".join(f"({element})" for element, _, _ in _ELEMENTS))
+_PATTERNS = {re.sub(r"\(\?!.*?\)", "", element): re.compile(pattern) for element, _, pattern in _ELEMENTS}
 _FREE_FRACTION = "(?:[.,][0-9]+)?"
 
 
@@ -74,56 +79,57 @@ class Element:
     pattern: re.Pattern[str]
 
 
-@lru_cache(maxsize=256)
-def elements_of(layout: str) -> tuple[Element, ...]:
-    """The pieces of a layout, in order."""
-    found: list[Element] = []
+def pieces_of(layout: str) -> list[tuple[str, str]]:
+    """The layout cut into its elements and the text between them: each with what it says, empty for text."""
+    found: list[tuple[str, str]] = []
     position = 0
     for match in _AT_ANY.finditer(layout):
-        found.extend(_literal(layout[position : match.start()]))
+        if match.start() > position:
+            found.append((layout[position : match.start()], ""))
+        found.append((match.group(), _ELEMENTS[(match.lastindex or 1) - 1][1]))
         position = match.end()
-        _, says, pattern = _ELEMENTS[(match.lastindex or 1) - 1]
-        if says == "fraction" and not pattern:
-            pattern = _zeros(match.group(), at_end=position == len(layout), behind=found)
-        found.append(Element(says, re.compile(pattern)))
-        if says == "second" and not _fraction_follows(layout, position):
+    return found if position == len(layout) else [*found, (layout[position:], "")]
+
+
+@lru_cache(maxsize=256)
+def elements_of(layout: str) -> tuple[Element, ...]:
+    """What a text must hold by the layout, piece by piece."""
+    pieces = pieces_of(layout)
+    found: list[Element] = []
+    for place, (text, says) in enumerate(pieces):
+        if not says:
+            found.extend(_literal(text))
+        elif says == "fraction":
+            behind_second = place > 0 and pieces[place - 1][1] == "second"
+            found.append(Element(says, re.compile(_fraction(text, behind_second and place == len(pieces) - 1))))
+        else:
+            found.append(Element(says, _PATTERNS[text]))
+        if says == "second" and next((later for _, later in pieces[place + 1 :] if later), "") != "fraction":
             # Seconds may have a fraction that the layout does not name.
             found.append(Element("fraction", re.compile(_FREE_FRACTION)))
-    found.extend(_literal(layout[position:]))
     return tuple(found)
 
 
-def _zeros(text: str, at_end: bool, behind: list[Element]) -> str:
-    """A fraction of zeros takes exactly as many digits; six at the very end, behind the seconds, may be fewer or none.
+def _fraction(text: str, behind_second_at_end: bool) -> str:
+    """A fraction of nines may have any length. One of zeros takes exactly as many digits; only six of them at the very
+    end may be fewer or none.
 
     Amplitude leaves a fraction of zero out, so the exact reading would lose every event on a whole second.
     """
     digits = len(text) - 1
-    if is_loose(text) and at_end and behind and behind[-1].says == "second":
-        return f"(?:[.,][0-9]{{1,{digits}}})?"
-    return f"[.,][0-9]{{{digits}}}"
-
-
-def is_loose(fraction: str) -> bool:
-    return fraction[1:] == "000000"
-
-
-def _fraction_follows(layout: str, position: int) -> bool:
-    """The next element of the layout, wherever it stands, is a fraction."""
-    following = _AT_ANY.search(layout, position)
-    return following is not None and _ELEMENTS[(following.lastindex or 1) - 1][1] == "fraction"
+    if text[1] == "9":
+        return _FREE_FRACTION
+    return "(?:[.,][0-9]{1,6})?" if digits == 6 and behind_second_at_end else f"[.,][0-9]{{{digits}}}"
 
 
 def _literal(text: str) -> list[Element]:
     """Text between the elements; blanks stand for one or more blanks, and at the end of a text for none."""
-    return [
-        Element("", re.compile(r"(?: +|\Z)" if piece.startswith(" ") else re.escape(piece))) for piece in re.findall(" +|[^ ]+", text)
-    ]
+    return [Element("", re.compile(r"(?: +|\Z)" if piece.startswith(" ") else re.escape(piece))) for piece in re.findall(" +|[^ ]+", text)]
 
 
 def names_year(layout: str) -> bool:
     """A text read by the layout has a year; without one it is no instant."""
-    return any(element.says == "year" for element in elements_of(layout))
+    return any(says == "year" for _, says in pieces_of(layout))
 
 
 @lru_cache(maxsize=8192)
@@ -199,4 +205,4 @@ def _offset(text: str) -> timedelta | None:
     return -east if text[0] == "-" else east
 
 
-__all__ = ["Element", "elements_of", "names_year", "parse_with_layout"]
+__all__ = ["Element", "elements_of", "names_year", "parse_with_layout", "pieces_of"]
