@@ -1,0 +1,47 @@
+"""Date math: `now-3d` (lql.md 3.4). One term; the anchor is the record's message time, never the clock."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+_TERM = re.compile(r"([+-]?[0-9]{1,18})([yMwdhms])")
+_SPANS = {
+    "w": timedelta(weeks=1),
+    "d": timedelta(days=1),
+    "h": timedelta(hours=1),
+    "m": timedelta(minutes=1),
+    "s": timedelta(seconds=1),
+}
+
+
+def is_date_math(text: str) -> bool:
+    """The text means a distance from now, readable or not. `now` alone does not."""
+    return len(text) > 3 and text[:3].lower() == "now"
+
+
+def read_date_math(text: str, now: datetime | None) -> datetime | None:
+    """The instant of `now` and one term; None when the text is something else, or there is no `now` to count from.
+
+    Units: y year, M month, w week, d day, h hour, m minute, s second. A day that a month does not have runs into the
+    next one: a month after 31 January is 3 March (2 March in leap years).
+    """
+    term = _TERM.fullmatch(text, 3)
+    # The engine wants three characters behind `now`; so a lone digit needs its sign.
+    if term is None or now is None or len(text) < 6:
+        return None
+    count, unit = int(term.group(1)), term.group(2)
+    try:
+        if unit in _SPANS:
+            return now + count * _SPANS[unit]
+        return _months_later(now, count * (12 if unit == "y" else 1))
+    except OverflowError:
+        return None
+
+
+def _months_later(now: datetime, count: int) -> datetime | None:
+    year, month = divmod(now.year * 12 + now.month - 1 + count, 12)
+    if not 1 <= year <= 9999:
+        return None
+    first = datetime(year, month + 1, 1, now.hour, now.minute, now.second, now.microsecond, tzinfo=UTC)
+    return first + timedelta(days=now.day - 1)
