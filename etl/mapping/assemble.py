@@ -100,13 +100,13 @@ class _Assembly:
         name = self._name(row.name)
         source = self._expression(row.source)
         guard = self._condition(row.guard)
-        kind = self._kind(row.kind) if row.kind else source and default_kind(source.node)
+        kind = self._kind(row.kind) if row.kind else default_kind(source.node) if source else None
         if name is None or kind is None or source is None or len(self._faults.found) > before:
             return None
-        given = row.merge.text if row.merge else "default"
-        merge = default_merge(source.node, kind) if given.lower() == "default" else merge_named(given, kind)
-        capacity = self._capacity(row, kind, given)
-        self._checked(lambda: check_field(source.node, kind, merge, given), row.source, row.merge)
+        merge_text = row.merge.text if row.merge else "default"
+        merge = default_merge(source.node, kind) if merge_text.lower() == "default" else merge_named(merge_text, kind)
+        capacity = self._capacity(row, kind, merge_text)
+        self._checked(lambda: check_field(source.node, kind, merge, merge_text), row.source, row.merge)
         return Field(
             name=name,
             sources=(Source(source, guard),),

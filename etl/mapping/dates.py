@@ -27,13 +27,6 @@ _ISO = re.compile(
     r"(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})[T ](?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})"
     r"(?:\.(?P<fraction>[0-9]{1,9}))?(?P<name>Z)?"
 )
-# Texts that the SQL form (`kinds.layout_free_date`) reads as `parse_date` does; for RE2 as well. Not among them: a blank
-# before the offset (DuckDB reads none), hour 24 (with an offset DuckDB reads it), offsets from 24 hours or 60 minutes on.
-SQL_ALIKE = (
-    r"^(?:[0-9]{4}|[0-9]{8}|[0-9]{10}|[0-9]{13}|[0-9]{14}|[0-9]{16}|[0-9]{19}"
-    r"|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[T ](?:[01]?[0-9]|2[0-3]):[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]{1,9})?)?"
-    r"(?:Z|[+-](?:[01][0-9]|2[0-3])(?::?[0-5][0-9])?)?)?)$"
-)
 # Digits of an epoch, and what one unit of it is in microseconds (19 digits: a thousand units are one).
 _EPOCHS = {10: 1_000_000, 13: 1000, 16: 1}
 _NANOSECOND_DIGITS = 19
@@ -83,11 +76,6 @@ def parse_date(text: str, zone: tzinfo = UTC) -> datetime | None:
     return None if found is None else in_zone(found, zone)
 
 
-def message_time(scope: Scope) -> datetime:
-    """The record's message time; the clock's where it has none, as upstream."""
-    return scope.time or datetime.now(UTC)
-
-
 def date_text(value: Any) -> str | None:
     """The text that may say a date: that of a scalar, or of the first element of a list; None for deeper values."""
     if isinstance(value, list):
@@ -108,7 +96,7 @@ def reading_of(value: Any) -> Reading | None:
 
 def said_by(scope: Scope, arguments: tuple[Any, ...]) -> Reading | None:
     """What the one argument of a function says as a date; without an argument it is the message time."""
-    return reading_of(arguments[0] if arguments else message_time(scope))
+    return reading_of(arguments[0] if arguments else scope.time)
 
 
 def epoch_seconds(instant: datetime) -> int:

@@ -226,7 +226,7 @@ def _list_contains(left: list[Value], right: Value) -> bool | None:
 def same(left: Value, right: Value) -> bool:
     """Whether two members of lists are equal: texts with the text form of the other, numbers as numbers."""
     if is_empty(left) or is_empty(right):
-        return left == right
+        return bool(left == right)
     if isinstance(left, str) or isinstance(right, str):
         return text_of(left) == text_of(right)
     if isinstance(left, bool) != isinstance(right, bool):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from etl.engines.sql import identifier, quote
 from etl.mapping.compile import Compiler
 from etl.mapping.registry import function_of
-from etl.mapping.kinds import KINDS, layout_free_date
+from etl.mapping.kinds import KINDS, text_to_kind
 from etl.mapping.layouts import short_fraction
 from etl.mapping.model import Field, Mapping, Source
 from etl.mapping.parser import parse
@@ -58,7 +58,7 @@ def plan(mapping: Mapping) -> Plan:
     """The statement of a checked mapping."""
     # Before there is a message time, date math has nothing to start from.
     compiler = Compiler(time=_NO_TIME)
-    upload = layout_free_date(compiler.text(_UPLOAD_TIME))
+    upload = text_to_kind(compiler.text(_UPLOAD_TIME), "date")
     time = f"{compiler.field(mapping.time.node, KINDS['date'])}, " if mapping.time else ""
     key = f"nullif({compiler.text(mapping.key.node)}, '')" if mapping.key else "CAST(NULL AS VARCHAR)"
     where = compiler.condition(mapping.where.node) if mapping.where else None

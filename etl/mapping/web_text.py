@@ -32,7 +32,7 @@ def hashable_bytes(value: Value) -> bytes | None:
     return None if text is None else utf8(text)
 
 
-def one_text(value: Value) -> str | None:
+def single_text(value: Value) -> str | None:
     """The text itself, or the first element of a list; None where that is empty, and for values of other types."""
     if isinstance(value, list):
         return (any_text(value[0]) or None) if value else None

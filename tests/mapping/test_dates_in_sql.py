@@ -9,7 +9,8 @@ import pytest
 
 from etl.engines.local import connect
 from etl.engines.sql import quote
-from etl.mapping.dates import SQL_ALIKE, parse_date
+from etl.mapping.dates import parse_date
+from etl.mapping.kinds import SQL_ALIKE
 from etl.mapping.kinds import layout_free_date, within_calendar
 from etl.mapping.layouts import parse_with_layout, read_layout
 

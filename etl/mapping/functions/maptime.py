@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from etl.mapping.conversions import is_empty, text_of
-from etl.mapping.dates import message_time, time_of
+from etl.mapping.dates import time_of
 from etl.mapping.functions import Example, Function
 from etl.mapping.scope import Scope
 from etl.mapping.values import is_scalar_list
@@ -17,7 +17,7 @@ def maptime(scope: Scope, key: Any, *time: Any) -> dict[str, datetime] | None:
     if is_empty(key) or isinstance(key, dict) or (isinstance(key, list) and not is_scalar_list(key)):
         return None
     text = text_of(key)
-    found = time_of(time[0], message_time(scope)) if time else message_time(scope)
+    found = time_of(time[0], scope.time) if time else scope.time
     return None if found is None or text is None else {text.lower(): found}
 
 

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from etl.mapping.datemath import is_date_math, read_date_math
-from etl.mapping.dates import date_of, date_text, message_time
+from etl.mapping.dates import date_of, date_text
 from etl.mapping.functions import Example, Function, literal_text
 from etl.mapping.layouts import names_year, parse_with_layout, read_layout
 from etl.mapping.messages import ExpressionError
 from etl.mapping.scope import Scope
-from etl.mapping.tree import Call
+from etl.mapping.tree import Call, Name
 
 if TYPE_CHECKING:
     from etl.mapping.compile import Compiler, Sql
@@ -24,7 +24,7 @@ def todate(scope: Scope, *arguments: Any) -> datetime | None:
         layout = date_text(arguments[0])
         return parse_with_layout(text, layout) if text and layout else None
     if text is not None and is_date_math(text):
-        return read_date_math(text, message_time(scope))
+        return read_date_math(text, scope.time)
     return date_of(arguments[0])
 
 
@@ -41,20 +41,27 @@ def _check(call: Call) -> None:
 
 
 def _sql(compiler: Compiler, call: Call) -> Sql | None:
-    """The SQL form. Texts that do not match the layout's pattern are for the kernel, not null."""
+    """The SQL form. Texts that it cannot read alike are for the kernel, not null."""
     from etl.engines.sql import quote
     from etl.mapping.compile import Form, Sql
-    from etl.mapping.kinds import layout_free_date, within_calendar
+    from etl.mapping.kinds import KINDS, SQL_ALIKE, layout_free_date, within_calendar
 
-    text = compiler.text(call.arguments[-1])
-    if len(call.arguments) == 1:
-        return Sql(layout_free_date(text), Form.TIME)
-    layout = read_layout(literal_text(call, 0, 'todate("2006-01-02", x)'))
-    if layout is None:
+    source = call.arguments[-1]
+    if not isinstance(source, Name):
         return None
-    formats = ", ".join(quote(form) for form in layout.formats)
-    plain = within_calendar(f"CAST(try_strptime({text}, [{formats}]) AS TIMESTAMPTZ)")
-    return Sql(f"(CASE WHEN regexp_matches({text}, {quote(layout.pattern)}) THEN {plain} END)", Form.TIME)
+    text, kernel = compiler.single_text(source), compiler.slow(call, KINDS["date"])
+    if len(call.arguments) == 1:
+        # A number, unlike a text, is a date only in these years, and columns of text do not tell the two apart.
+        plain = layout_free_date(text)
+        sure = f"regexp_matches({text}, '{SQL_ALIKE}') AND year({plain}) BETWEEN 1800 AND 2120"
+    else:
+        layout = read_layout(literal_text(call, 0, 'todate("2006-01-02", x)'))
+        if layout is None:
+            return None
+        formats = ", ".join(quote(form) for form in layout.formats)
+        plain = within_calendar(f"CAST(try_strptime({text}, [{formats}]) AS TIMESTAMPTZ)")
+        sure = f"regexp_matches({text}, {quote(layout.pattern)})"
+    return Sql(f"(CASE WHEN {sure} THEN {plain} WHEN {text} IS NOT NULL THEN {kernel} END)", Form.TIME)
 
 
 _SEED = '"2006-01-02 15:04:05.000000"'
@@ -74,6 +81,7 @@ FUNCTION = Function(
     needs_scope=True,
     parses=True,
     check=_check,
+    sql=_sql,
     examples=(
         Example(f"todate({_SEED}, t)", {"t": "2022-11-21 15:42:30.000000"}, _NOON),
         Example(f"todate({_SEED}, t)", {"t": "2022-11-21 15:42:30"}, _NOON),

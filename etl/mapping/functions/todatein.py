@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from etl.mapping.datemath import is_date_math, read_date_math
-from etl.mapping.dates import date_of, date_text, message_time
+from etl.mapping.dates import date_of, date_text
 from etl.mapping.dates_zones import zone_named
 from etl.mapping.functions import Example, Function, literal_text
 from etl.mapping.messages import ExpressionError
@@ -18,7 +18,7 @@ def todatein(scope: Scope, value: Any, zone: Any) -> datetime | None:
     """The instant of a value; its time of day is that of the zone, unless it names an offset itself."""
     text = date_text(value)
     if text is not None and is_date_math(text):
-        return read_date_math(text, message_time(scope))
+        return read_date_math(text, scope.time)
     found = zone_named(zone) if isinstance(zone, str) else None
     return None if found is None else date_of(value, found)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from etl.mapping.dates import EPOCH, date_of, date_text, epoch_seconds, message_time, time_of
+from etl.mapping.dates import EPOCH, date_of, date_text, epoch_seconds, time_of
 from etl.mapping.functions import Example, Function
 from etl.mapping.scope import Scope
 
@@ -15,7 +15,7 @@ def unixtrunc(scope: Scope, value: Any, *unit: Any) -> str | None:
     if not unit:
         found = None if isinstance(value, list) and len(value) > 1 else date_of(value)
         return None if found is None else str(epoch_seconds(found))
-    found, name = time_of(value, message_time(scope)), date_text(unit[0])
+    found, name = time_of(value, scope.time), date_text(unit[0])
     # The first instant of all is "no time" upstream.
     if found is None or name is None or (found == _NO_TIME and not isinstance(value, datetime)):
         return None
