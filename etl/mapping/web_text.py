@@ -34,9 +34,9 @@ def hashable_bytes(value: Value) -> bytes | None:
 
 def single_text(value: Value) -> str | None:
     """The text itself, or the first element of a list; None where that is empty, and for values of other types."""
-    if isinstance(value, list):
-        return (any_text(value[0]) or None) if value else None
-    return value if isinstance(value, str) and value else None
+    first = value[0] if isinstance(value, list) and value else None
+    text = value if isinstance(value, str) else any_text(first)
+    return utf8(text).decode() if text else None
 
 
 def listed_texts(values: tuple[Value, ...]) -> list[str]:

@@ -134,6 +134,22 @@ def test_mailboxes(text: str, found: tuple[str, str] | None) -> None:
     assert mailbox(text) == found
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "found"),
+    [
+        ("email", "\ud83d@\ud83d", "\ufffd@\ufffd"),
+        ("emailname", "\ud83d <a@b>", "\ufffd"),
+        ("host", "\ud83d", "\ufffd"),
+        ("urlmain", "/\ud83d", "/\ufffd"),
+        ("json_jmespath", '"\ud83d"', "\ufffd"),
+        ("encoding_b64encode", "\ud83d", "77+9"),
+    ],
+)
+def test_half_a_surrogate_pair_becomes_the_replacement_character(file: str, text: str, found: str) -> None:
+    arguments = [text, "@"] if file == "json_jmespath" else [text]
+    assert FUNCTIONS[file].kernel(*arguments) == found
+
+
 def test_lower_case_goes_by_character() -> None:
     assert lowered("İΑΣ ẞ") == "iας ß".replace("ς", "σ")
 
