@@ -76,7 +76,8 @@ class _Assembly:
             if (before.kind, before.merge) != (field.kind, field.merge):
                 self._faults.add(
                     "E406",
-                    f"the field {field.name!r} is mapped before as {before.kind.name}, {before.merge}; here it is {field.kind.name}, {field.merge}",
+                    f"the field {field.name!r} is mapped before as {before.kind.name}, {before.merge}; "
+                    f"here it is {field.kind.name}, {field.merge}",
                     start,
                     "a field mapped twice needs one kind and one merge operator",
                     len(field.name),
@@ -157,7 +158,10 @@ class _Assembly:
                 )
             elif name in fields and (fields[name].kind.is_map or fields[name].kind.is_list):
                 self._faults.add(
-                    "E407", f"the identifier {name!r} is {_shape(fields[name].kind)}; identifiers are scalars", placed.start, width=len(name)
+                    "E407",
+                    f"the identifier {name!r} is {_shape(fields[name].kind)}; identifiers are scalars",
+                    placed.start,
+                    width=len(name),
                 )
         return tuple(placed.text for placed in self._draft.by)
 
@@ -198,6 +202,3 @@ class _Assembly:
 
 def _shape(kind: Kind) -> str:
     return "a map" if kind.is_map else "a list"
-
-
-

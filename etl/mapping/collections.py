@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from etl.mapping.conversions import Value, int_of, is_empty
+from etl.mapping.conversions import Value, int_of, is_empty, text_of
 from etl.mapping.globs import like
-from etl.mapping.conversions import text_of
 
 
 def element(items: Value, index: Value) -> Value:

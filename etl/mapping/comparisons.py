@@ -6,8 +6,7 @@ import operator
 from collections.abc import Callable
 from datetime import datetime
 
-from etl.mapping.conversions import Value, bool_of, epoch_milliseconds, int_of, is_empty, number_in, number_of
-from etl.mapping.conversions import text_of
+from etl.mapping.conversions import Value, bool_of, epoch_milliseconds, int_of, is_empty, number_in, number_of, text_of
 
 
 def equal(left: Value, right: Value) -> bool | None:

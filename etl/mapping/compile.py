@@ -13,8 +13,8 @@ from enum import Enum
 
 from etl.engines.sql import identifier, quote
 from etl.mapping.conversions import text_of
-from etl.mapping.registry import function_of
 from etl.mapping.kinds import KINDS, Kind, text_to_kind
+from etl.mapping.registry import function_of
 from etl.mapping.tree import Call, Literal, Name, Node, Operation, calls_in, names_in
 from etl.mapping.write import write
 
@@ -78,7 +78,9 @@ class Compiler:
         if isinstance(node, Literal) or len(node.parts) > _MOST_PARTS:
             return self.text(node)
         paths = readings_of(node.parts)
-        return _coalesce([_or_slow(self._plain_at(path), f"json_extract(text, {json_path(path)})", path, "pm_single_text") for path in paths])
+        return _coalesce(
+            [_or_slow(self._plain_at(path), f"json_extract(text, {json_path(path)})", path, "pm_single_text") for path in paths]
+        )
 
     def plain_text(self, name: Name) -> str:
         """SQL of the value as DuckDB prints it: lists and objects as JSON text."""
@@ -204,6 +206,3 @@ def _map_to_kind(made: Sql, kind: Kind) -> str | None:
     entries = f"list_transform(map_entries({made.text}), lambda e: {{'key': e.key, 'value': {element}}})"
     kept = f"map_from_entries(list_filter({entries}, lambda e: e.value IS NOT NULL))"
     return f"(CASE WHEN cardinality({kept}) > 0 THEN {kept} END)"
-
-
-

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from etl.mapping.kinds import BOOLEAN_FALSE, BOOLEAN_TRUE
-from etl.mapping.values import plain_number, scalar_text, text_form
+from etl.mapping.values import plain_number, text_form
 
 Value = Any
 

@@ -105,7 +105,9 @@ def text_to_kind(text: str, kind: str) -> str:
         true, false = (", ".join(f"'{word}'" for word in words) for words in (BOOLEAN_TRUE, BOOLEAN_FALSE))
         return f"(CASE WHEN {text} IN ({true}) THEN TRUE WHEN {text} IN ({false}) THEN FALSE END)"
     if kind == "date":
-        return f"(CASE WHEN regexp_matches({text}, '{SQL_ALIKE}') THEN {layout_free_date(text)} ELSE CAST(pm_date({text}) AS TIMESTAMPTZ) END)"
+        return (
+            f"(CASE WHEN regexp_matches({text}, '{SQL_ALIKE}') THEN {layout_free_date(text)} ELSE CAST(pm_date({text}) AS TIMESTAMPTZ) END)"
+        )
     raise KeyError(kind)
 
 

@@ -27,7 +27,7 @@ _MEMBER = ("IN", "INTERSECTS")
 _ARITHMETIC = ("+", "-", "*", "/", "%")
 
 # Numbers written in text, next to a number: as they stand, without the money signs that a cast takes away.
-_PLAIN = str.maketrans({sign: "!" for sign in "$,£€ "})
+_PLAIN = str.maketrans(dict.fromkeys("$,£€ ", "!"))
 
 
 def operate(name: str, left: Value, right: Value, now: datetime | None) -> Value:
@@ -92,7 +92,7 @@ def _with_missing(name: str, left: Value, right: Value) -> bool | None:
     if name in _ORDER or name == "LIKE":
         return False
     if name in _MEMBER:
-        return False if left is None or right is None and left is not None else None
+        return False if left is None or (right is None and left is not None) else None
     return False if name == "CONTAINS" and left is None else None
 
 

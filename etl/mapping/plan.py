@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 from etl.engines.sql import identifier, quote
 from etl.mapping.compile import Compiler
-from etl.mapping.registry import function_of
 from etl.mapping.kinds import KINDS, text_to_kind
 from etl.mapping.layouts import short_fraction
 from etl.mapping.model import Field, Mapping, Source
 from etl.mapping.parser import parse
+from etl.mapping.registry import function_of
 from etl.mapping.tree import Call, Literal, Name, Node
 
 IS_OBJECT = "json_valid(text) AND starts_with(ltrim(text, ' ' || chr(9) || chr(13)), '{')"
@@ -102,7 +102,9 @@ class _Columns:
         raws = [(_raw(compiler, source, field), guard) for source, guard in zip(field.sources, guards, strict=True)]
         known = [_guarded(raw, guard) for raw, guard in raws if raw is not None]
         self.raw = f"coalesce({', '.join(known)})" if known else None
-        shorts = [_guarded(short, guard) for source, guard in zip(field.sources, guards, strict=True) if (short := _short(compiler, source))]
+        shorts = [
+            _guarded(short, guard) for source, guard in zip(field.sources, guards, strict=True) if (short := _short(compiler, source))
+        ]
         self.short = f"({' OR '.join(shorts)})" if shorts else None
         self.selected = [*conditions, f"{value} AS {name}"]
         if self.raw:

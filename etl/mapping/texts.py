@@ -6,10 +6,7 @@ Two readings of a value as text: `text_of` takes all of it (a list is joined by 
 
 from __future__ import annotations
 
-import math
-from datetime import datetime
-
-from etl.mapping.conversions import Value, epoch_milliseconds, go_time, int_of, is_empty, text_of
+from etl.mapping.conversions import Value, int_of, is_empty, single_text, text_of
 
 _BLANKS = " \n\t\r"
 

@@ -32,7 +32,7 @@ def hashable_bytes(value: Value) -> bytes | None:
     return None if text is None else utf8(text)
 
 
-def single_text(value: Value) -> str | None:
+def one_text(value: Value) -> str | None:
     """The text itself, or the first element of a list; None where that is empty, and for values of other types."""
     first = value[0] if isinstance(value, list) and value else None
     text = value if isinstance(value, str) else any_text(first)

@@ -10,8 +10,7 @@ import pytest
 from etl.engines.local import connect
 from etl.engines.sql import quote
 from etl.mapping.dates import parse_date
-from etl.mapping.kinds import SQL_ALIKE
-from etl.mapping.kinds import layout_free_date, within_calendar
+from etl.mapping.kinds import SQL_ALIKE, layout_free_date, within_calendar
 from etl.mapping.layouts import parse_with_layout, read_layout
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

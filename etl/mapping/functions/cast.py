@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from etl.mapping.conversions import Value, int_of, is_empty
+from etl.mapping.conversions import Value, int_of, is_empty, text_of
 from etl.mapping.functions import Example, Function
 from etl.mapping.scope import Scope
-from etl.mapping.conversions import text_of
 
 
 def _cast(scope: Scope, value: Value, kind: Value) -> str | int | datetime | None:

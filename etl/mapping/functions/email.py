@@ -5,11 +5,11 @@ from __future__ import annotations
 from etl.mapping.conversions import Value
 from etl.mapping.functions import Example, Function
 from etl.mapping.mail import mailbox
-from etl.mapping.web_text import lowered, single_text
+from etl.mapping.web_text import lowered, one_text
 
 
 def _email(value: Value) -> str | None:
-    text = single_text(value)
+    text = one_text(value)
     found = mailbox(text) if text else None
     return None if found is None else lowered(found[1])
 

@@ -6,13 +6,13 @@ from siphashc import siphash
 
 from etl.mapping.conversions import Value
 from etl.mapping.functions import Example, Function
-from etl.mapping.web_text import single_text, utf8
+from etl.mapping.web_text import one_text, utf8
 
 _KEY = (0).to_bytes(8, "little") + (1).to_bytes(8, "little")
 
 
 def _sip(value: Value) -> int | None:
-    text = single_text(value)
+    text = one_text(value)
     if text is None:
         return None
     number = siphash(_KEY, utf8(text))

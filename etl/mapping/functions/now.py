@@ -10,7 +10,6 @@ from etl.mapping.scope import Scope
 _TIME = "2024-05-01T10:00:00+00:00"
 
 
-
 def now(scope: Scope) -> datetime | None:
     return scope.time
 

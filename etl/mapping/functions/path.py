@@ -5,11 +5,11 @@ from __future__ import annotations
 from etl.mapping.conversions import Value
 from etl.mapping.functions import Example, Function
 from etl.mapping.web import read_address, with_likely_scheme
-from etl.mapping.web_text import lowered, single_text
+from etl.mapping.web_text import lowered, one_text
 
 
 def _path(value: Value) -> str | None:
-    text = single_text(value)
+    text = one_text(value)
     address = read_address(with_likely_scheme(lowered(text))) if text else None
     return None if address is None else address.path
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from etl.mapping.conversions import Value
 from etl.mapping.functions import Example, Function
 from etl.mapping.web import parameter
-from etl.mapping.web_text import lowered, single_text
+from etl.mapping.web_text import lowered, one_text
 
 
 def _qs(value: Value, name: Value) -> str | None:
-    text = single_text(value)
+    text = one_text(value)
     return parameter(lowered(text), name) if text else None
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from etl.mapping.functions import Example, Function
 from etl.mapping.conversions import text_of
+from etl.mapping.functions import Example, Function
 
 FUNCTION = Function(
     name="tostring",

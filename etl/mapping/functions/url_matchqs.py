@@ -7,7 +7,7 @@ from etl.mapping.functions import Example, Function, literal_text
 from etl.mapping.messages import ExpressionError
 from etl.mapping.tree import Call
 from etl.mapping.web import parameters, query_string, read_address
-from etl.mapping.web_text import single_text, shown
+from etl.mapping.web_text import one_text, shown
 
 
 def _matching(names: list[str], pattern: str) -> list[str] | None:
@@ -39,7 +39,7 @@ def _check(call: Call) -> None:
 
 
 def _matchqs(value: Value, *patterns: Value) -> str | None:
-    text = single_text(value)
+    text = one_text(value)
     address = read_address(text) if text else None
     if address is None:
         return None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from etl.mapping.conversions import Value
 from etl.mapping.functions import Example, Function
-from etl.mapping.web_text import form_unescaped, single_text, shown
+from etl.mapping.web_text import form_unescaped, one_text, shown
 
 
 def _urldecode(value: Value) -> str | None:
-    text = single_text(value)
+    text = one_text(value)
     plain = form_unescaped(text) if text else None
     return None if plain is None else shown(plain)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from etl.mapping.conversions import Value
 from etl.mapping.functions import Example, Function
 from etl.mapping.web import read_address
-from etl.mapping.web_text import single_text
+from etl.mapping.web_text import one_text
 
 
 def _urlmain(value: Value) -> str | None:
-    text = single_text(value)
+    text = one_text(value)
     address = read_address(text) if text else None
     return None if address is None else address.host + address.path
 

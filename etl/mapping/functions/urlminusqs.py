@@ -5,11 +5,11 @@ from __future__ import annotations
 from etl.mapping.conversions import Value, single_text
 from etl.mapping.functions import Example, Function
 from etl.mapping.web import parameters, query_string, read_address, with_likely_scheme
-from etl.mapping.web_text import guarded, single_text
+from etl.mapping.web_text import guarded, one_text
 
 
 def _urlminusqs(value: Value, name: Value) -> str | None:
-    text, removed = single_text(value), guarded(single_text, name)
+    text, removed = one_text(value), guarded(single_text, name)
     address = read_address(with_likely_scheme(text)) if text and removed else None
     if address is None or not removed:
         return None

@@ -5,11 +5,11 @@ from __future__ import annotations
 from etl.mapping.agents import agent_parts
 from etl.mapping.conversions import Value, single_text
 from etl.mapping.functions import Example, Function
-from etl.mapping.web_text import guarded, lowered, single_text
+from etl.mapping.web_text import guarded, lowered, one_text
 
 
 def _useragent(value: Value, part: Value) -> str | None:
-    text, wanted = single_text(value), guarded(single_text, part)
+    text, wanted = one_text(value), guarded(single_text, part)
     return agent_parts(text).get(lowered(wanted)) if text and wanted else None
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from etl.mapping.agents import agent_parts
 from etl.mapping.conversions import Value
 from etl.mapping.functions import Example, Function
-from etl.mapping.web_text import single_text
+from etl.mapping.web_text import one_text
 
 
 def _useragent_map(value: Value) -> dict[str, str] | None:
-    text = single_text(value)
+    text = one_text(value)
     return agent_parts(text) if text else None
 
 

@@ -30,5 +30,6 @@ FUNCTION = Function(
     gives="string",
     kernel=_uuid,
     needs_scope=True,
+    reads_record=True,
     examples=(Example("uuid()", {"a": 1}, str(uuid5(_NAMESPACE, '[{"a": 1}, null]'))),),
 )
