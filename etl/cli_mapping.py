@@ -10,8 +10,7 @@ import typer
 from etl.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from etl.pipeline.mapping_diff import Records
-    from etl.pipeline.project import Project
+    pass
 
 mapping_app = typer.Typer(
     help="Test, compare and convert mappings.",

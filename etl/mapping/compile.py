@@ -176,8 +176,8 @@ def _or_slow(fast: str, in_text: str, path: tuple[str, ...], slow: str) -> str:
     """
     exponent = f"contains({fast}, 'e+') OR contains({fast}, 'e-')" if fast.startswith("r.") and len(path) == 1 else f"contains({fast}, 'e')"
     # Floats start with a digit or a sign, both below ':'; most texts do not.
-    float_ = f"{fast}[1] < ':' AND (suffix({fast}, '.0') OR {exponent})"
-    return f"(CASE WHEN {fast}[1] = '[' OR {float_} THEN {slow}(CAST({in_text} AS VARCHAR)) ELSE {fast} END)"
+    float_ = f"{fast} < ':' AND (suffix({fast}, '.0') OR {exponent})"
+    return f"(CASE WHEN starts_with({fast}, '[') OR {float_} THEN {slow}(CAST({in_text} AS VARCHAR)) ELSE {fast} END)"
 
 
 def _fitted(made: Sql, kind: Kind) -> str | None:
