@@ -179,7 +179,7 @@ class _Reader:
         if not isinstance(node, yaml.MappingNode):
             self._faults.add("E605", "fields with their values are expected here: {field: value}", node.start_mark.index)
             return ()
-        found = []
+        found: list[Expected] = []
         for key, value in node.value:
             name = str(key.value)
             if name not in self._fields:
