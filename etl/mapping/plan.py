@@ -34,6 +34,7 @@ class Plan:
     """
 
     columns: str
+    layers: tuple[dict[str, str], ...]
     selected: tuple[str, ...]
     where: str | None
     misfits: dict[str, str]
@@ -41,8 +42,13 @@ class Plan:
     guarded: dict[str, str]
 
     def parsed(self, records: str) -> str:
-        """SQL for the JSON objects of the table or query `records` with `r`, the columns of the record."""
-        return f"SELECT load_ix, member_ix, line, text, from_json(text, {self.columns}) AS r FROM {records} WHERE {IS_OBJECT}"
+        """SQL for the JSON objects of the table or query `records` with `r`, the columns of the record, and the values
+        that several fields share."""
+        found = f"SELECT load_ix, member_ix, line, text, from_json(text, {self.columns}) AS r FROM {records} WHERE {IS_OBJECT}"
+        for layer in self.layers:
+            if layer:
+                found = f"SELECT *, {', '.join(f'{sql} AS {name}' for sql, name in layer.items())} FROM ({found})"
+        return found
 
     def query(self, records: str) -> str:
         """The whole statement over `records`."""
@@ -73,6 +79,7 @@ def plan(mapping: Mapping) -> Plan:
     columns = quote(json.dumps(compiler.columns or {"_": "VARCHAR"}, ensure_ascii=False))
     return Plan(
         columns=columns,
+        layers=compiler.layers,
         selected=tuple(selected),
         where=where,
         misfits={one.field.name: one.raw for one in made if one.raw is not None},

@@ -52,14 +52,14 @@ def _sql(compiler: Compiler, call: Call) -> Sql | None:
     text, kernel = compiler.single_text(source), compiler.slow(call, KINDS["date"])
     if len(call.arguments) == 1:
         # A number, unlike a text, is a date only in these years, and columns of text do not tell the two apart.
-        plain = layout_free_date(text)
+        plain = compiler.shared(layout_free_date(text))
         sure = f"regexp_matches({text}, '{SQL_ALIKE}') AND year({plain}) BETWEEN 1800 AND 2120"
     else:
         layout = read_layout(literal_text(call, 0, 'todate("2006-01-02", x)'))
         if layout is None:
             return None
         formats = ", ".join(quote(form) for form in layout.formats)
-        plain = within_calendar(f"CAST(try_strptime({text}, [{formats}]) AS TIMESTAMPTZ)")
+        plain = within_calendar(compiler.shared(f"CAST(try_strptime({text}, [{formats}]) AS TIMESTAMPTZ)"))
         sure = f"regexp_matches({text}, {quote(layout.pattern)})"
     return Sql(f"(CASE WHEN {sure} THEN {plain} WHEN {text} IS NOT NULL THEN {kernel} END)", Form.TIME)
 
