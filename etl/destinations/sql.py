@@ -172,7 +172,8 @@ class _Load:
 def _profiles_table(metadata: sa.MetaData, name: str, fields: list[ProfileField]) -> sa.Table[Any]:
     seen: list[sa.Column[Any]] = [sa.Column(column, sa.DateTime(timezone=True)) for column in ("first_seen", "last_seen")]
     columns: list[sa.Column[Any]] = [
-        sa.Column(field.name, sa.JSON(none_as_null=True) if field.kind.is_map or field.kind.is_list else _TYPES[field.kind.name]) for field in fields
+        sa.Column(field.name, sa.JSON(none_as_null=True) if field.kind.is_map or field.kind.is_list else _TYPES[field.kind.name])
+        for field in fields
     ]
     return sa.Table(name, metadata, sa.Column("profile_id", sa.String(32), primary_key=True), *seen, *columns)
 

@@ -76,7 +76,8 @@ class _Assembly:
             if (before.kind, before.merge) != (field.kind, field.merge):
                 self._faults.add(
                     "E406",
-                    f"the field {field.name!r} is mapped before as {before.kind.name}, {before.merge}; here it is {field.kind.name}, {field.merge}",
+                    f"the field {field.name!r} is mapped before as {before.kind.name}, {before.merge}; "
+                    f"here it is {field.kind.name}, {field.merge}",
                     start,
                     "a field mapped twice needs one kind and one merge operator",
                     len(field.name),
@@ -100,13 +101,13 @@ class _Assembly:
         name = self._name(row.name)
         source = self._expression(row.source)
         guard = self._condition(row.guard)
-        kind = self._kind(row.kind) if row.kind else source and default_kind(source.node)
+        kind = self._kind(row.kind) if row.kind else default_kind(source.node) if source else None
         if name is None or kind is None or source is None or len(self._faults.found) > before:
             return None
-        given = row.merge.text if row.merge else "default"
-        merge = default_merge(source.node, kind) if given.lower() == "default" else merge_named(given, kind)
-        capacity = self._capacity(row, kind, given)
-        self._checked(lambda: check_field(source.node, kind, merge, given), row.source, row.merge)
+        merge_text = row.merge.text if row.merge else "default"
+        merge = default_merge(source.node, kind) if merge_text.lower() == "default" else merge_named(merge_text, kind)
+        capacity = self._capacity(row, kind, merge_text)
+        self._checked(lambda: check_field(source.node, kind, merge, merge_text), row.source, row.merge)
         return Field(
             name=name,
             sources=(Source(source, guard),),
@@ -157,7 +158,10 @@ class _Assembly:
                 )
             elif name in fields and (fields[name].kind.is_map or fields[name].kind.is_list):
                 self._faults.add(
-                    "E407", f"the identifier {name!r} is {_shape(fields[name].kind)}; identifiers are scalars", placed.start, width=len(name)
+                    "E407",
+                    f"the identifier {name!r} is {_shape(fields[name].kind)}; identifiers are scalars",
+                    placed.start,
+                    width=len(name),
                 )
         return tuple(placed.text for placed in self._draft.by)
 
@@ -198,6 +202,3 @@ class _Assembly:
 
 def _shape(kind: Kind) -> str:
     return "a map" if kind.is_map else "a list"
-
-
-

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from etl.mapping.registry import function_named, function_of
 from etl.mapping.kinds import KINDS, Kind
 from etl.mapping.messages import ExpressionError, nearest
 from etl.mapping.model import merges_of
+from etl.mapping.registry import function_named, function_of
 from etl.mapping.tree import Call, ListOf, Literal, Node, Operation, children
 
 _ARITHMETIC = ("+", "-", "*", "/", "%")

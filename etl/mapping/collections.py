@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from etl.mapping.conversions import Value, int_of, is_empty
+from etl.mapping.conversions import Value, int_of, is_empty, text_of
 from etl.mapping.globs import like
-from etl.mapping.texts import whole_text
 
 
 def element(items: Value, index: Value) -> Value:
@@ -47,14 +46,14 @@ def inverted(value: Value) -> dict[str, str] | None:
 
 def _entries(value: Value) -> dict[str, str]:
     """The keys of a map with their values as text; that of null is empty."""
-    return {key: whole_text(item) or "" for key, item in value.items()} if isinstance(value, dict) else {}
+    return {key: text_of(item) or "" for key, item in value.items()} if isinstance(value, dict) else {}
 
 
 def distinct(value: Value) -> list[str] | None:
     """The distinct texts of a value or of a list's elements, in their order; empty ones are left out."""
     if isinstance(value, dict):
         return None
-    texts = [whole_text(item) for item in (value if isinstance(value, list) else [value])]
+    texts = [text_of(item) for item in (value if isinstance(value, list) else [value])]
     return list(dict.fromkeys(text for text in texts if text)) or None
 
 
@@ -88,7 +87,7 @@ def _selected(value: Value, keep: Callable[[str], bool]) -> Value:
     if isinstance(value, dict):
         kept = {key: item for key, item in value.items() if keep(key)}
     elif isinstance(value, list):
-        kept = [text for item in value if (text := whole_text(item)) is not None and keep(text)]
+        kept = [text for item in value if (text := text_of(item)) is not None and keep(text)]
     return kept or None
 
 
@@ -97,7 +96,7 @@ def _patterns(arguments: tuple[Value, ...]) -> list[str]:
     texts: list[str | None] = []
     for argument in arguments:
         if isinstance(argument, list):
-            texts += [whole_text(item) for item in argument]
+            texts += [text_of(item) for item in argument]
         elif isinstance(argument, str):
             texts.append(argument)
     return [text.replace("%", "*") for text in texts if text is not None]

@@ -6,8 +6,7 @@ import operator
 from collections.abc import Callable
 from datetime import datetime
 
-from etl.mapping.conversions import Value, bool_of, epoch_milliseconds, int_of, is_empty, number_in, number_of
-from etl.mapping.texts import whole_text
+from etl.mapping.conversions import Value, bool_of, epoch_milliseconds, int_of, is_empty, number_in, number_of, text_of
 
 
 def equal(left: Value, right: Value) -> bool | None:
@@ -36,7 +35,7 @@ def _reads_as(text: str, value: bool | int | float) -> bool:
     if isinstance(value, float):
         return number_in(text) == value
     # As text it may have more digits than an int that is read; and `1e3` is no int.
-    return text == whole_text(value) or (int_of(text) == value and number_in(text) == number_of(value))
+    return text == text_of(value) or (int_of(text) == value and number_in(text) == number_of(value))
 
 
 def _is_moment(moment: datetime, value: Value) -> bool:

@@ -13,8 +13,8 @@ from enum import Enum
 
 from etl.engines.sql import identifier, quote
 from etl.mapping.conversions import text_of
-from etl.mapping.registry import function_of
 from etl.mapping.kinds import KINDS, Kind, text_to_kind
+from etl.mapping.registry import function_of
 from etl.mapping.tree import Call, Literal, Name, Node, Operation, calls_in, names_in
 from etl.mapping.write import write
 
@@ -49,6 +49,16 @@ class Compiler:
 
     time: str = "epoch_us(_time)"
     columns: dict[str, str] = field(default_factory=dict)
+    layers: tuple[dict[str, str], dict[str, str]] = field(default_factory=lambda: ({}, {}))
+
+    def shared(self, sql: str) -> str:
+        """A name for `sql` in a layer below the fields, so that it is planned and computed once however often it is used.
+
+        The first layer is over the record's columns, the second over the first; what needs the message time is in neither.
+        """
+        first, second = self.layers
+        layer, letter = (second, "d") if "_t_" in sql else (first, "t")
+        return layer.setdefault(sql, f"_{letter}_{len(layer)}")
 
     def column(self, key: str, type_: str = "VARCHAR") -> str:
         """SQL of a top-level column, read as `type_`. One key has one type; a second type reads it from the text."""
@@ -70,7 +80,7 @@ class Compiler:
             text = text_of(node.value)
             return "CAST(NULL AS VARCHAR)" if text is None else quote(text)
         if isinstance(node, Name) and len(node.parts) <= _MOST_PARTS:
-            return _coalesce([self._text_at(path) for path in readings_of(node.parts)])
+            return self.shared(_coalesce([self._text_at(path) for path in readings_of(node.parts)]))
         return self.slow(node, KINDS["string"])
 
     def single_text(self, node: Name | Literal) -> str:
@@ -78,7 +88,8 @@ class Compiler:
         if isinstance(node, Literal) or len(node.parts) > _MOST_PARTS:
             return self.text(node)
         paths = readings_of(node.parts)
-        return _coalesce([_or_slow(self._plain_at(path), f"json_extract(text, {json_path(path)})", path, "pm_single_text") for path in paths])
+        found = [_or_slow(self._plain_at(path), f"json_extract(text, {json_path(path)})", path, "pm_single_text") for path in paths]
+        return self.shared(_coalesce(found))
 
     def plain_text(self, name: Name) -> str:
         """SQL of the value as DuckDB prints it: lists and objects as JSON text."""
@@ -174,8 +185,8 @@ def _or_slow(fast: str, in_text: str, path: tuple[str, ...], slow: str) -> str:
     """
     exponent = f"contains({fast}, 'e+') OR contains({fast}, 'e-')" if fast.startswith("r.") and len(path) == 1 else f"contains({fast}, 'e')"
     # Floats start with a digit or a sign, both below ':'; most texts do not.
-    float_ = f"{fast}[1] < ':' AND (suffix({fast}, '.0') OR {exponent})"
-    return f"(CASE WHEN {fast}[1] = '[' OR {float_} THEN {slow}(CAST({in_text} AS VARCHAR)) ELSE {fast} END)"
+    float_ = f"{fast} < ':' AND (suffix({fast}, '.0') OR {exponent})"
+    return f"(CASE WHEN starts_with({fast}, '[') OR {float_} THEN {slow}(CAST({in_text} AS VARCHAR)) ELSE {fast} END)"
 
 
 def _fitted(made: Sql, kind: Kind) -> str | None:
@@ -204,6 +215,3 @@ def _map_to_kind(made: Sql, kind: Kind) -> str | None:
     entries = f"list_transform(map_entries({made.text}), lambda e: {{'key': e.key, 'value': {element}}})"
     kept = f"map_from_entries(list_filter({entries}, lambda e: e.value IS NOT NULL))"
     return f"(CASE WHEN cardinality({kept}) > 0 THEN {kept} END)"
-
-
-

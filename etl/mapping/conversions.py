@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from etl.mapping.kinds import BOOLEAN_FALSE, BOOLEAN_TRUE
-from etl.mapping.values import plain_number, scalar_text, text_form
+from etl.mapping.values import plain_number, text_form
 
 Value = Any
 
@@ -49,7 +49,7 @@ def single_text(value: Value) -> str | None:
         return text_of(value[0]) if value else None
     if isinstance(value, dict):
         return None
-    return go_time(value) if isinstance(value, datetime) else scalar_text(value)
+    return go_time(value) if isinstance(value, datetime) else text_of(value)
 
 
 def texts_of(value: Value) -> list[str] | None:
@@ -61,8 +61,27 @@ def texts_of(value: Value) -> list[str] | None:
 
 
 def text_of(value: Value) -> str | None:
-    """The text form: a list joined by comma, a date as epoch milliseconds, an object as compact JSON."""
-    return str(epoch_milliseconds(value)) if isinstance(value, datetime) else text_form(value)
+    """The text form: a list joined by comma, a date as epoch milliseconds, an object as compact JSON.
+
+    None for missing, the empty list and NaN.
+    """
+    if isinstance(value, str):
+        return value
+    try:
+        return text_form(_without_dates(value))
+    except (ValueError, RecursionError):  # an int of more digits than Python prints, lists in lists without end
+        return None
+
+
+def _without_dates(value: Value) -> Value:
+    """The value with each date in it as epoch milliseconds, and NaN as missing."""
+    if isinstance(value, datetime):
+        return epoch_milliseconds(value)
+    if isinstance(value, list):
+        return [_without_dates(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _without_dates(item) for key, item in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def number_in(text: str) -> float | None:

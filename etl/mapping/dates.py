@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import Any
 
-from etl.mapping.conversions import single_text
+from etl.mapping.conversions import epoch_milliseconds, single_text
 from etl.mapping.datemath import is_date_math, read_date_math
 from etl.mapping.dates_forms import Reading, read_form, reading
 from etl.mapping.dates_zones import in_zone
@@ -76,24 +76,38 @@ def parse_date(text: str, zone: tzinfo = UTC) -> datetime | None:
     return None if found is None else in_zone(found, zone)
 
 
-def message_time(scope: Scope) -> datetime:
-    """The record's message time; the clock's where it has none, as upstream."""
-    return scope.time or datetime.now(UTC)
+def date_text(value: Any) -> str | None:
+    """The text that may say a date: that of a scalar, or of the first element of a list; None for deeper values."""
+    if isinstance(value, list):
+        first = value[0] if value else None
+        return str(epoch_milliseconds(first)) if isinstance(first, datetime) else None if isinstance(first, list) else date_text(first)
+    if isinstance(value, dict) or (isinstance(value, int) and abs(value) > _INT64_MAX):
+        return None
+    return single_text(value)
 
 
 def reading_of(value: Any) -> Reading | None:
     """What a value says as a date: a date itself, other values by their one text. No date math."""
     if isinstance(value, datetime):
         return Reading(value.astimezone(UTC).replace(tzinfo=None), timedelta(0), "UTC")
-    text = single_text(value)
+    text = date_text(value)
     return None if not text else read_date(text)
+
+
+def said_by(scope: Scope, arguments: tuple[Any, ...]) -> Reading | None:
+    """What the one argument of a function says as a date; without an argument it is the message time."""
+    return reading_of(arguments[0] if arguments else scope.time)
+
+
+def epoch_seconds(instant: datetime) -> int:
+    return (instant - EPOCH) // timedelta(seconds=1)
 
 
 def date_of(value: Any, zone: tzinfo = UTC) -> datetime | None:
     """The instant of a value: a date itself, other values by their one text. No date math."""
     if isinstance(value, datetime):
         return value
-    text = single_text(value)
+    text = date_text(value)
     return None if not text else parse_date(text, zone)
 
 

@@ -37,10 +37,11 @@ _DATES = tuple(
         (rf"(?P<day>[0-9]{{2}})/{_ABBREVIATED}/{_SHORT_YEAR}", _OR_COLON),
         (rf"{_DAY}-{_ABBREVIATED}-{_SHORT_YEAR}", _BLANKS),
         (rf"{_DAY}{_ORDINAL} {_ABBREVIATED} {_SHORT_YEAR}", _OR_COMMA),
-        (rf"{_DOTTED} +{_DAY}{_ORDINAL}(?:(?:, +'?| +){_SHORT_YEAR}(?![0-9:]))?", _OR_COMMA),
+        (rf"{_DOTTED} +{_DAY}{_ORDINAL}, +'?{_SHORT_YEAR}(?![0-9:])", _OR_COMMA),
+        (rf"{_DOTTED} +{_DAY}{_ORDINAL}(?: +{_SHORT_YEAR}(?![0-9:]))?", _BLANKS),
         (rf"{_SPELLED} {_DAY}{_ORDINAL},? {_SHORT_YEAR}", _OR_COMMA),
         (rf"(?:{_WEEKDAY}|[A-Za-z]{{4,}}), {_DAY}[ -]{_ABBREVIATED}[ -]{_SHORT_YEAR}", _BLANKS),
-        (r"(?P<year>[0-9]{2})(?P<month>[0-9]{2})(?P<day>[0-9]{2})(?= +[0-9])", _BLANKS),
+        (r"(?P<year>[0-9]{2})(?P<month>[0-9]{2})(?P<day>[0-9]{2})(?= +[^ ])", _BLANKS),
         (rf"{_YEAR}年(?P<month>[0-9]{{2}})月(?P<day>[0-9]{{2}})日(?: +(?P<hour>[0-9]{{1,2}}){_CLOCK})?", None),
         (rf"{_YEAR}-{_MONTH}", None),
         (rf"{_YEAR}-{_ABBREVIATED}-{_DAY}", None),
@@ -60,14 +61,14 @@ _OFFSET = "[+-][0-9]{2}(?::?[0-9]{2})?"
 _REMARK = r"(?: +\(.*\))?"
 _ZONE = re.compile(
     # A name, with an offset or not: `UTC`, `GMT+0100 (British Summer Time)`.
-    rf" *(?:(?P<name>Z)|(?<= )(?P<named>{_NAME})(?P<offset>[+-][0-9]{{2}}(?:[0-9]{{2}})?(?![0-9:]))?{_REMARK}) *"
+    rf" *(?:(?P<name>Z)|(?<= )(?P<name2>{_NAME})(?P<offset>[+-][0-9]{{2}}(?:[0-9]{{2}})?(?![0-9:]))?{_REMARK}) *"
     # An offset. Its name, the offset once more or Go's clock reading may follow: none of them says anything new.
-    rf"| *(?P<offset2>{_OFFSET})(?: +(?P<named2>{_NAME})| +{_OFFSET})?{_REMARK}(?: m=[+-][0-9.]+)? *"
+    rf"| *(?P<offset2>{_OFFSET})(?: +(?P<its_name>{_NAME})| +{_OFFSET})?{_REMARK}(?: m=[+-][0-9.]+)? *"
     rf"|{_REMARK} *"
 )
 # A year behind the time of day: `Mon Jan 2 15:04:05 -0700 2006`.
-_ZONE_AND_YEAR = re.compile(rf" +(?:(?P<named>{_NAME})?(?P<offset>[+-][0-9]{{4}})? +)?(?P<year>[0-9]{{4}}) *")
-_JUST_NAME = re.compile(rf" +(?P<named>{_NAME}) *")
+_ZONE_AND_YEAR = re.compile(rf" +(?:(?P<name>{_NAME})?(?P<offset>[+-][0-9]{{4}})? +)?(?P<year>[0-9]{{4}}) *")
+_JUST_NAME = re.compile(rf" +(?P<name>{_NAME}) *")
 _JUST_OFFSET = re.compile(r"(?P<offset>[+-][0-9]{2}:?[0-9]{2})")
 _COLON_FRACTION = re.compile(r"(:[0-9]{1,2}:[0-9]{1,2}):([0-9]+[+-])")
 _WEEKDAY_FIRST = re.compile(f"(?:{_WEEKDAY} )+")
@@ -142,12 +143,12 @@ def reading(parts: dict[str, str | None]) -> Reading | None:
         )
     except ValueError:
         return None
-    name = parts.get("name") or parts.get("named") or ""
-    if name in ("Z", "UTC"):
+    name = parts.get("name") or ""
+    if name in ("Z", "UTC"):  # `UTC-05` is UTC, as upstream
         return Reading(wall, timedelta(0), "UTC")
     if offset := parts.get("offset"):
         east = offset_of(offset)
-        return None if east is None else Reading(wall, east, name)
+        return None if east is None else Reading(wall, east, name or parts.get("its_name") or "")
     return Reading(wall, None, name)
 
 

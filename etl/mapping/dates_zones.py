@@ -45,8 +45,9 @@ def _offset_of_name(name: str, wall: datetime, zone: tzinfo) -> timedelta:
     """What an abbreviation means in a zone: `PST` in Los Angeles. One that the zone never had means UTC."""
     offsets = _abbreviations(zone).get(name, ())
     for offset in offsets:
-        if (wall - offset).astimezone(zone).tzname() == name:
-            return offset
+        local = (wall - offset).astimezone(zone)
+        if local.tzname() == name:  # with the offset the name had at that time
+            return local.utcoffset() or _NOTHING
     return offsets[0] if offsets else _NOTHING
 
 

@@ -1,4 +1,4 @@
-"""Mapping files to the model, with every fault of a file at once, each with its place. YAML, or LQL by its suffix."""
+"""Mapping documents (YAML) to the model, with every fault of a file at once, each with its place."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from etl.mapping.model import Mapping
 
 _TOP = ("stream", "into", "time", "key", "by", "where", "fields", "extends")
 _ROW = ("field", "from", "if", "kind", "label", "description", "merge", "pii", "capacity")
-_SUFFIXES = (".yaml", ".yml", ".lql")
+_SUFFIXES = (".yaml", ".yml")
 
 
 def find_mapping(name: str, folders: Sequence[Path]) -> Path:
-    """The file of a mapping: `name` as a path, else `<name>.yaml` or `<name>.lql` in the first folder that has it."""
+    """The file of a mapping: `name` as a path, else `<name>.yaml` in the first folder that has it."""
     direct = Path(name)
     if direct.suffix in _SUFFIXES and direct.is_file():
         return direct
@@ -50,7 +50,7 @@ def _load(path: Path, folders: Sequence[Path], above: tuple[Path, ...]) -> Mappi
     except (OSError, UnicodeDecodeError) as error:
         raise MappingError(f"cannot read the mapping: {error}", where={"file": path}) from error
     faults = Faults(path.name, text)
-    draft = read_draft(path, text, faults)
+    draft = _Reader(text, faults).draft()
     bases = [base for placed in draft.extends if (base := _base(placed, path, folders, (*above, path), faults))]
     mapping = assemble(draft, bases, faults, path)
     if mapping is None:
@@ -61,15 +61,6 @@ def _load(path: Path, folders: Sequence[Path], above: tuple[Path, ...]) -> Mappi
             next_step=f"correct {path} and run `profilemill check`",
         )
     return mapping
-
-
-def read_draft(path: Path, text: str, faults: Faults) -> Draft:
-    """What the file says, unchecked."""
-    if path.suffix == ".lql":
-        from etl.mapping.lql import read_statement
-
-        return read_statement(text, faults)
-    return _Reader(text, faults).draft()
 
 
 def _base(placed: Placed, path: Path, folders: Sequence[Path], chain: tuple[Path, ...], faults: Faults) -> Mapping | None:

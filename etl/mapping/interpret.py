@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from etl.mapping.conversions import Value
-from etl.mapping.registry import function_of
 from etl.mapping.operators import between, is_null, negated, negative, operate
 from etl.mapping.parser import parse
+from etl.mapping.registry import function_of
 from etl.mapping.scope import Scope
 from etl.mapping.tree import Call, ListOf, Literal, Name, Node, Operation
 

@@ -27,7 +27,7 @@ _MEMBER = ("IN", "INTERSECTS")
 _ARITHMETIC = ("+", "-", "*", "/", "%")
 
 # Numbers written in text, next to a number: as they stand, without the money signs that a cast takes away.
-_PLAIN = str.maketrans({sign: "!" for sign in "$,£€ "})
+_PLAIN = str.maketrans(dict.fromkeys("$,£€ ", "!"))
 
 
 def operate(name: str, left: Value, right: Value, now: datetime | None) -> Value:
@@ -92,7 +92,7 @@ def _with_missing(name: str, left: Value, right: Value) -> bool | None:
     if name in _ORDER or name == "LIKE":
         return False
     if name in _MEMBER:
-        return False if left is None or right is None and left is not None else None
+        return False if left is None or (right is None and left is not None) else None
     return False if name == "CONTAINS" and left is None else None
 
 
@@ -226,7 +226,7 @@ def _list_contains(left: list[Value], right: Value) -> bool | None:
 def same(left: Value, right: Value) -> bool:
     """Whether two members of lists are equal: texts with the text form of the other, numbers as numbers."""
     if is_empty(left) or is_empty(right):
-        return left == right
+        return bool(left == right)
     if isinstance(left, str) or isinstance(right, str):
         return text_of(left) == text_of(right)
     if isinstance(left, bool) != isinstance(right, bool):

@@ -1,15 +1,15 @@
 """Tokens to a tree, by recursive descent. Grammar and precedence: lql.md 3.2, loosest first:
 
-    or          = and { ("OR" | "||") and }
-    and         = comparison { ("AND" | "&&") comparison }
-    comparison  = sum { ("==" | "=" | "!=" | "<>" | ">" | ">=" | "<" | "<=") sum
-                      | ["NOT"] ("IN" | "INTERSECTS" | "LIKE" | "CONTAINS") (list | sum)
-                      | ["NOT"] "BETWEEN" sum "AND" sum  |  "IS" ["NOT"] "NULL" }
-    sum         = product { ("+" | "-") product }
-    product     = unary { ("*" | "/" | "%") unary }
-    unary       = ("NOT" | "!") comparison  |  "-" unary  |  "EXISTS" primary  |  primary
-    primary     = literal | key | name "(" [or {"," or}] ")" | list | "(" or ")" | ("AND" | "OR") "(" or {("," | newline) or} ")"
-    list        = "[" or {"," or} "]"  |  "(" or {"," or} ")"
+or          = and { ("OR" | "||") and }
+and         = comparison { ("AND" | "&&") comparison }
+comparison  = sum { ("==" | "=" | "!=" | "<>" | ">" | ">=" | "<" | "<=") sum
+                  | ["NOT"] ("IN" | "INTERSECTS" | "LIKE" | "CONTAINS") (list | sum)
+                  | ["NOT"] "BETWEEN" sum "AND" sum  |  "IS" ["NOT"] "NULL" }
+sum         = product { ("+" | "-") product }
+product     = unary { ("*" | "/" | "%") unary }
+unary       = ("NOT" | "!") comparison  |  "-" unary  |  "EXISTS" primary  |  primary
+primary     = literal | key | name "(" [or {"," or}] ")" | list | "(" or ")" | ("AND" | "OR") "(" or {("," | newline) or} ")"
+list        = "[" or {"," or} "]"  |  "(" or {"," or} ")"
 """
 
 from __future__ import annotations

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 from etl.engines.sql import identifier, quote
 from etl.mapping.compile import Compiler
-from etl.mapping.registry import function_of
-from etl.mapping.kinds import KINDS, layout_free_date
+from etl.mapping.kinds import KINDS, text_to_kind
 from etl.mapping.layouts import short_fraction
 from etl.mapping.model import Field, Mapping, Source
 from etl.mapping.parser import parse
+from etl.mapping.registry import function_of
 from etl.mapping.tree import Call, Literal, Name, Node
 
 IS_OBJECT = "json_valid(text) AND starts_with(ltrim(text, ' ' || chr(9) || chr(13)), '{')"
@@ -34,6 +34,7 @@ class Plan:
     """
 
     columns: str
+    layers: tuple[dict[str, str], ...]
     selected: tuple[str, ...]
     where: str | None
     misfits: dict[str, str]
@@ -41,24 +42,29 @@ class Plan:
     guarded: dict[str, str]
 
     def parsed(self, records: str) -> str:
-        """SQL for the rows of the table or query `records` with `r`, the columns of the record (null: no JSON object)."""
-        return f"SELECT load_ix, member_ix, line, text, from_json(CASE WHEN {IS_OBJECT} THEN text END, {self.columns}) AS r FROM {records}"
+        """SQL for the JSON objects of the table or query `records` with `r`, the columns of the record, and the values
+        that several fields share."""
+        found = f"SELECT load_ix, member_ix, line, text, from_json(text, {self.columns}) AS r FROM {records} WHERE {IS_OBJECT}"
+        for layer in self.layers:
+            if layer:
+                found = f"SELECT *, {', '.join(f'{sql} AS {name}' for sql, name in layer.items())} FROM ({found})"
+        return found
 
     def query(self, records: str) -> str:
         """The whole statement over `records`."""
         columns = (",\n    ").join(self.selected)
-        where = f"\n    AND {self.where} IS TRUE" if self.where else ""
+        where = f"\nWHERE ({self.where}) IS TRUE" if self.where else ""
         return f"""WITH parsed AS ({self.parsed(records)})
 SELECT load_ix, member_ix, line,
     {columns}
-FROM parsed JOIN loads USING (load_ix) WHERE r IS NOT NULL{where}"""
+FROM parsed JOIN loads USING (load_ix){where}"""
 
 
 def plan(mapping: Mapping) -> Plan:
     """The statement of a checked mapping."""
     # Before there is a message time, date math has nothing to start from.
     compiler = Compiler(time=_NO_TIME)
-    upload = layout_free_date(compiler.text(_UPLOAD_TIME))
+    upload = text_to_kind(compiler.text(_UPLOAD_TIME), "date")
     time = f"{compiler.field(mapping.time.node, KINDS['date'])}, " if mapping.time else ""
     key = f"nullif({compiler.text(mapping.key.node)}, '')" if mapping.key else "CAST(NULL AS VARCHAR)"
     where = compiler.condition(mapping.where.node) if mapping.where else None
@@ -73,6 +79,7 @@ def plan(mapping: Mapping) -> Plan:
     columns = quote(json.dumps(compiler.columns or {"_": "VARCHAR"}, ensure_ascii=False))
     return Plan(
         columns=columns,
+        layers=compiler.layers,
         selected=tuple(selected),
         where=where,
         misfits={one.field.name: one.raw for one in made if one.raw is not None},
@@ -102,7 +109,9 @@ class _Columns:
         raws = [(_raw(compiler, source, field), guard) for source, guard in zip(field.sources, guards, strict=True)]
         known = [_guarded(raw, guard) for raw, guard in raws if raw is not None]
         self.raw = f"coalesce({', '.join(known)})" if known else None
-        shorts = [_guarded(short, guard) for source, guard in zip(field.sources, guards, strict=True) if (short := _short(compiler, source))]
+        shorts = [
+            _guarded(short, guard) for source, guard in zip(field.sources, guards, strict=True) if (short := _short(compiler, source))
+        ]
         self.short = f"({' OR '.join(shorts)})" if shorts else None
         self.selected = [*conditions, f"{value} AS {name}"]
         if self.raw:

@@ -55,5 +55,3 @@ def function_named(call: Call) -> Function:
         )
     found.check(call)
     return found
-
-

@@ -1,64 +1,29 @@
 """The kernels of the text functions.
 
-Two readings of a value as text: `whole_text` takes all of it (a list is joined by comma, a date is epoch milliseconds),
-`one_text` exactly one text (of a list the first element, of a map none, a date in its long form).
+Two readings of a value as text: `text_of` takes all of it (a list is joined by comma, a date is epoch milliseconds),
+`single_text` exactly one text (of a list the first element, of a map none, a date in its long form).
 """
 
 from __future__ import annotations
 
-import math
-from datetime import datetime
-
-from etl.mapping.conversions import Value, epoch_milliseconds, go_time, int_of, is_empty, text_of
+from etl.mapping.conversions import Value, int_of, is_empty, single_text, text_of
 
 _BLANKS = " \n\t\r"
 
 
-def whole_text(value: Value) -> str | None:
-    """The text form of any value; None for missing, the empty list and NaN."""
-    if isinstance(value, str):
-        return value
-    try:
-        return text_of(_without_dates(value))
-    except (ValueError, RecursionError):  # an int of more digits than Python prints, lists in lists without end
-        return None
-
-
-def one_text(value: Value) -> str | None:
-    """One text, where a function needs exactly one."""
-    if isinstance(value, dict):
-        return None
-    if isinstance(value, datetime):
-        return go_time(value)
-    if isinstance(value, list):
-        return whole_text(value[0]) if value else None
-    return whole_text(value)
-
-
-def _without_dates(value: Value) -> Value:
-    """The value with each date in it as epoch milliseconds, and NaN as missing."""
-    if isinstance(value, datetime):
-        return epoch_milliseconds(value)
-    if isinstance(value, list):
-        return [_without_dates(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _without_dates(item) for key, item in value.items()}
-    return None if isinstance(value, float) and math.isnan(value) else value
-
-
 def lower(value: Value) -> str | None:
-    text = one_text(value)
+    text = single_text(value)
     return text if text is None else text.lower() if text.isascii() else "".join(map(_lower, text))
 
 
 def upper(value: Value) -> str | None:
-    text = one_text(value)
+    text = single_text(value)
     return text if text is None else text.upper() if text.isascii() else "".join(map(_upper, text))
 
 
 def titled(value: Value) -> str | None:
     """Each word's first letter as a capital. Letters, digits and `_` make a word, so `it's` gives `It'S`."""
-    text = one_text(value)
+    text = single_text(value)
     if text is None:
         return None
     before = [" ", *text]
@@ -95,56 +60,56 @@ def stripped(value: Value) -> str | list[str] | None:
 
 
 def parts(value: Value, separator: Value) -> list[str] | None:
-    text, between = one_text(value), one_text(separator)
+    text, between = single_text(value), single_text(separator)
     return text.split(between) if text and between else None
 
 
 def joined(*arguments: Value) -> str | None:
     """The last argument is the separator. Empty texts are left out, those inside a list stay."""
     *values, separator = arguments
-    between = one_text(separator)
+    between = single_text(separator)
     if between is None:
         return None
     texts: list[str] = []
     for value in values:
         if isinstance(value, list):
-            texts += [text for item in value if (text := whole_text(item)) is not None]
-        elif not isinstance(value, dict) and (text := whole_text(value)):
+            texts += [text for item in value if (text := text_of(item)) is not None]
+        elif not isinstance(value, dict) and (text := text_of(value)):
             texts.append(text)
     return between.join(texts) if texts else None
 
 
 def replaced(value: Value, old: Value, new: Value = None) -> str | None:
-    text = whole_text(value)
-    return None if text is None else text.replace(whole_text(old) or "", whole_text(new) or "")
+    text = text_of(value)
+    return None if text is None else text.replace(text_of(old) or "", text_of(new) or "")
 
 
 def contains(value: Value, part: Value) -> bool | None:
-    text, wanted = one_text(value), one_text(part)
+    text, wanted = single_text(value), single_text(part)
     if text is None or wanted is None:
         return False
     return wanted in text if text and wanted else None
 
 
 def starts(value: Value, prefix: Value) -> bool | None:
-    wanted = whole_text(prefix)
-    return (whole_text(value) or "").startswith(wanted) if wanted else None
+    wanted = text_of(prefix)
+    return (text_of(value) or "").startswith(wanted) if wanted else None
 
 
 def ends(value: Value, suffix: Value) -> bool | None:
-    wanted = whole_text(suffix)
-    return (whole_text(value) or "").endswith(wanted) if wanted else None
+    wanted = text_of(suffix)
+    return (text_of(value) or "").endswith(wanted) if wanted else None
 
 
 def position(value: Value, part: Value) -> int | None:
-    text = None if is_empty(value) else whole_text(value)
-    at = -1 if text is None else text.find(whole_text(part) or "")
+    text = None if is_empty(value) else text_of(value)
+    at = -1 if text is None else text.find(text_of(part) or "")
     return at if at >= 0 else None
 
 
 def portion(value: Value, start: Value, *end: Value) -> str | None:
     """The characters from `start` up to `end`; missing where one lies outside or they are the wrong way round."""
-    text = None if is_empty(value) else whole_text(value)
+    text = None if is_empty(value) else text_of(value)
     first = int_of(start)
     if text is None or first is None:
         return None

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from etl.mapping import values
 from etl.mapping.conversions import single_text, text_of
+from etl.mapping.dates import time_of
 from etl.mapping.fitting import as_text, fitted
 from etl.mapping.interpret import interpreter_of
 from etl.mapping.kinds import KINDS
@@ -28,6 +29,12 @@ def text_form(json_text: str) -> str | None:
 def first_text(json_text: str) -> str | None:
     """JSON text of one value to the text of it, or of its first element."""
     return single_text(values.loads(json_text))
+
+
+def date_text(text: str) -> str | None:
+    """A text without a layout to its instant, in ISO form."""
+    moment = time_of(text, None)
+    return None if moment is None else moment.isoformat()
 
 
 def flatten_text(record: str, prefixes: str) -> list[tuple[str, str]] | None:
@@ -51,6 +58,7 @@ def register(connection: Any) -> None:
     as_map = pa.map_(pa.string(), pa.string())
     _register(connection, "pm_text_of", lambda one: _over(text_form, pa.string(), one), 1, "VARCHAR")
     _register(connection, "pm_single_text", lambda one: _over(first_text, pa.string(), one), 1, "VARCHAR")
+    _register(connection, "pm_date", lambda one: _over(date_text, pa.string(), one), 1, "VARCHAR")
     _register(connection, "pm_flatten_text", lambda one, other: _over(flatten_text, as_map, one, other), 2, _MAP)
     _register(connection, "pm_count_values", lambda one: _over(count_values, as_map, one), 1, _MAP)
     _register(connection, "pm_scalar", lambda *four: _interpreted(_scalar, pa.string(), *four), 4, "VARCHAR")

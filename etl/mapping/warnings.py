@@ -62,6 +62,8 @@ def _growing(field: Field, node: Node, row: DraftField, faults: Faults) -> None:
 
 
 def _has_fixed_key(node: Node) -> bool:
-    return isinstance(node, Call) and node.name in ("map", "maptime", "useragent.map") and (
-        node.name == "useragent.map" or isinstance(node.arguments[0], Literal)
+    return (
+        isinstance(node, Call)
+        and node.name in ("map", "maptime", "useragent.map")
+        and (node.name == "useragent.map" or isinstance(node.arguments[0], Literal))
     )

@@ -188,9 +188,9 @@ def log_report(report: ImportReport) -> None:
     for name, count in counts_of(report).items():
         if count:
             log.info("  %-16s %s", name, count)
-    for name, count in report.fields.items():
-        if count.misfits:
-            log.warning("  %s: %s values do not fit, such as %s", name, count.misfits, count.samples)
+    for name, field in report.fields.items():
+        if field.misfits:
+            log.warning("  %s: %s values could not be read, such as %s", name, field.misfits, field.samples)
     for load in report.shrunk:
         log.warning("  %s holds less than before; the earlier attempt is kept", load)
 

@@ -51,7 +51,10 @@ def test_a_written_tree_is_read_as_the_same_tree(node: Node) -> None:
 
 
 @settings(deadline=None, max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(st.lists(st.tuples(TREES, st.sampled_from(list(KINDS.values())), st.none() | TREES), min_size=1, max_size=10), st.lists(RECORDS, min_size=1, max_size=6))
+@given(
+    st.lists(st.tuples(TREES, st.sampled_from(list(KINDS.values())), st.none() | TREES), min_size=1, max_size=10),
+    st.lists(RECORDS, min_size=1, max_size=6),
+)
 def test_compiled_is_interpreted(trees: list[tuple[Node, Kind, Node | None]], records: list[dict[str, Any]]) -> None:
     fields = []
     for number, (tree, kind, guard) in enumerate(trees):

@@ -10,14 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.mapping import MISSING, MappingError, evaluate
-from etl.mapping.functions import Example, functions
+from etl.mapping.functions import Example
+from etl.mapping.registry import functions
 
 EXAMPLES = [(name, example) for name, function in functions().items() for example in function.examples]
 
 
 @pytest.mark.parametrize(("name", "example"), EXAMPLES, ids=[f"{name}-{n}" for n, (name, _) in enumerate(EXAMPLES)])
 def test_documented_examples(name: str, example: Example) -> None:
-    value = evaluate(example.expression, example.record)
+    value = evaluate(example.expression, example.record, datetime.fromisoformat(example.time) if example.time else None)
     assert value == (MISSING if example.value == "missing" else example.value)
     assert type(value) is type(MISSING if example.value == "missing" else example.value)
 

@@ -14,11 +14,10 @@ from hypothesis import strategies as st
 
 from etl.mapping import MISSING, evaluate
 from etl.mapping.comparisons import equal
-from etl.mapping.conversions import is_empty
+from etl.mapping.conversions import is_empty, single_text, text_of
 from etl.mapping.globs import like
 from etl.mapping.registry import functions
 from etl.mapping.scope import Scope
-from etl.mapping.texts import one_text, whole_text
 
 NAMES = sorted(name for name, function in functions().items() if function.group in ("text", "numbers", "logic", "collections"))
 
@@ -142,12 +141,12 @@ def test_unsign_keeps_the_bits(number: int) -> None:
     ],
 )
 def test_text_forms(value: Any, whole: str | None, one: str | None) -> None:
-    assert whole_text(value) == whole
-    assert one_text(value) == one
+    assert text_of(value) == whole
+    assert single_text(value) == one
 
 
 def test_an_int_with_more_digits_than_python_prints_has_no_text() -> None:
-    assert whole_text(10**5000) is whole_text({"a": [10**5000]}) is None
+    assert text_of(10**5000) is text_of({"a": [10**5000]}) is None
 
 
 @pytest.mark.parametrize(

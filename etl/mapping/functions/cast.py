@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from etl.mapping.conversions import Value, int_of, is_empty
+from etl.mapping.conversions import Value, int_of, is_empty, text_of
 from etl.mapping.functions import Example, Function
 from etl.mapping.scope import Scope
-from etl.mapping.texts import whole_text
 
 
 def _cast(scope: Scope, value: Value, kind: Value) -> str | int | datetime | None:
-    name = whole_text(kind) or ""
+    name = text_of(kind) or ""
     if is_empty(value):
         return None
     if name == "int":
@@ -21,7 +20,7 @@ def _cast(scope: Scope, value: Value, kind: Value) -> str | int | datetime | Non
 
         return time_of(value, scope.time)
     # Type names are lower case but for `char`, which is the word of SQL.
-    return whole_text(value) if name in ("string", "[]byte") or name.lower() == "char" else None
+    return text_of(value) if name in ("string", "[]byte") or name.lower() == "char" else None
 
 
 FUNCTION = Function(

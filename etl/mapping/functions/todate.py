@@ -3,75 +3,93 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
-from etl.engines.sql import quote
-from etl.mapping.compile import Compiler, Form, Sql
-from etl.mapping.functions import Example, Function
-from etl.mapping.kinds import layout_free_date, within_calendar
-from etl.mapping.layouts import read_layout
+from etl.mapping.datemath import is_date_math, read_date_math
+from etl.mapping.dates import date_of, date_text
+from etl.mapping.functions import Example, Function, literal_text
+from etl.mapping.layouts import names_year, parse_with_layout, read_layout
 from etl.mapping.messages import ExpressionError
-from etl.mapping.tree import Call, Literal
+from etl.mapping.scope import Scope
+from etl.mapping.tree import Call, Name
+
+if TYPE_CHECKING:
+    from etl.mapping.compile import Compiler, Sql
+
+
+def todate(scope: Scope, *arguments: Any) -> datetime | None:
+    """The instant of the last argument, read by the layout before it if there is one."""
+    text = date_text(arguments[-1])
+    if len(arguments) == 2:
+        layout = date_text(arguments[0])
+        return parse_with_layout(text, layout) if text and layout else None
+    if text is not None and is_date_math(text):
+        return read_date_math(text, scope.time)
+    return date_of(arguments[0])
 
 
 def _check(call: Call) -> None:
-    if len(call.arguments) < 2:
-        return
-    layout = call.arguments[0]
-    if not isinstance(layout, Literal) or not isinstance(layout.value, str):
-        raise ExpressionError(
-            "E203",
-            "the layout must be literal text",
-            layout.start,
-            layout.end,
-            'for example todate("2006-01-02 15:04:05", x)',
-        )
-    if read_layout(layout.value) is None:
+    if len(call.arguments) == 2 and not names_year(literal_text(call, 0, 'todate("2006-01-02 15:04:05", x)')):
+        layout = call.arguments[0]
         raise ExpressionError(
             "E204",
-            "this layout holds no date or time",
+            "this layout has no year, so no text gives a date",
             layout.start,
             layout.end,
             'write the date Mon Jan 2 15:04:05 2006 in your form, for example "2006-01-02"',
         )
 
 
-def _kernel(scope, *args):
-    from etl.mapping.dates import time_of
-    return time_of(args[-1], scope.time)
+def _sql(compiler: Compiler, call: Call) -> Sql | None:
+    """The SQL form. Texts that it cannot read alike are for the kernel, not null."""
+    from etl.engines.sql import quote
+    from etl.mapping.compile import Form, Sql
+    from etl.mapping.kinds import KINDS, SQL_ALIKE, layout_free_date, within_calendar
 
-
-def _sql(compiler: Compiler, call: Call) -> Sql:
-    text = compiler.text(call.arguments[-1])
+    source = call.arguments[-1]
+    if not isinstance(source, Name):
+        return None
+    text, kernel = compiler.single_text(source), compiler.slow(call, KINDS["date"])
     if len(call.arguments) == 1:
-        return Sql(layout_free_date(text), Form.TIME)
-    literal = call.arguments[0]
-    layout = read_layout(str(literal.value)) if isinstance(literal, Literal) else None
-    assert layout is not None  # the check came first
-    formats = ", ".join(quote(form) for form in layout.formats)
-    # strptime reads six digits at most; what a longer fraction adds is below a microsecond.
-    cut = f"regexp_replace(replace({text}, ',', '.'), '(\\.[0-9]{{6}})[0-9]+', '\\1')" if len(layout.formats) > 1 else text
-    plain = within_calendar(f"CAST(try_strptime({cut}, [{formats}]) AS TIMESTAMPTZ)")
-    return Sql(f"(CASE WHEN regexp_matches({text}, {quote(layout.pattern)}) THEN {plain} END)", Form.TIME)
+        # A number, unlike a text, is a date only in these years, and columns of text do not tell the two apart.
+        plain = compiler.shared(layout_free_date(text))
+        sure = f"regexp_matches({text}, '{SQL_ALIKE}') AND year({plain}) BETWEEN 1800 AND 2120"
+    else:
+        layout = read_layout(literal_text(call, 0, 'todate("2006-01-02", x)'))
+        if layout is None:
+            return None
+        formats = ", ".join(quote(form) for form in layout.formats)
+        plain = within_calendar(compiler.shared(f"CAST(try_strptime({text}, [{formats}]) AS TIMESTAMPTZ)"))
+        sure = f"regexp_matches({text}, {quote(layout.pattern)})"
+    return Sql(f"(CASE WHEN {sure} THEN {plain} WHEN {text} IS NOT NULL THEN {kernel} END)", Form.TIME)
 
 
 _SEED = '"2006-01-02 15:04:05.000000"'
 _NOON = datetime(2022, 11, 21, 15, 42, 30, tzinfo=UTC)
 
 FUNCTION = Function(
-    name='todate', group='dates', gives='date', kernel=_kernel, needs_scope=True, parses=True, sql=_sql,
+    name="todate",
     signature="todate([layout,] x)",
-    summary="An instant. With a Go layout (the date Mon Jan 2 15:04:05 2006 in your form) the text must match it, only "
-    "a fraction may be missing or shorter; without one: epoch digits and ISO dates. No zone means UTC. Missing otherwise.",
+    summary="An instant. With a Go layout (the date Mon Jan 2 15:04:05 2006 in your form) the text must match it; only a "
+    "closing `.000000` may be shorter or missing. Without one: epoch digits, ISO dates, many written forms with the month "
+    "first, and `now-3d`. No zone means UTC.",
+    group="dates",
     least=1,
     most=2,
+    gives="date",
+    kernel=todate,
+    needs_scope=True,
+    parses=True,
     check=_check,
+    sql=_sql,
     examples=(
         Example(f"todate({_SEED}, t)", {"t": "2022-11-21 15:42:30.000000"}, _NOON),
         Example(f"todate({_SEED}, t)", {"t": "2022-11-21 15:42:30"}, _NOON),
         Example(f"todate({_SEED}, t)", {"t": "2022-11-21 15:42:30.394"}, _NOON.replace(microsecond=394000)),
         Example(f"todate({_SEED}, t)", {"t": "21/11/2022"}, "missing"),
         Example("todate(t)", {"t": 1669045350}, _NOON),
-        Example("todate(t)", {"t": "2022-11-21T15:42:30Z"}, _NOON),
+        Example("todate(t)", {"t": "Nov 21, 2022 3:42:30 PM"}, _NOON),
+        Example('todate("now-1h")', {}, _NOON.replace(hour=14), "2022-11-21T15:42:30+00:00"),
         Example("todate(t)", {"t": "soon"}, "missing"),
     ),
 )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from etl.mapping.conversions import text_of
 from etl.mapping.functions import Example, Function
-from etl.mapping.texts import whole_text
 
 FUNCTION = Function(
     name="tostring",
@@ -13,7 +13,7 @@ FUNCTION = Function(
     least=1,
     most=1,
     gives="string",
-    kernel=whole_text,
+    kernel=text_of,
     examples=(
         Example("tostring(x)", {"x": 1e21}, "1000000000000000000000"),
         Example("tostring(x)", {"x": False}, "false"),

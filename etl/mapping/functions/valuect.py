@@ -24,7 +24,7 @@ def _sql(compiler: Compiler, call: Call) -> Sql | None:
     # A list starts with a bracket as plain text too; only then is its JSON looked at.
     fast, in_json = compiler.plain_text(value), compiler.json_text(value)
     members = f"CAST(pm_count_values({in_json}) AS MAP(VARCHAR, BIGINT))"
-    return Sql(f"(CASE WHEN {fast}[1] = '[' AND starts_with({in_json}, '[') THEN {members} ELSE {one} END)", Form.COUNT_MAP)
+    return Sql(f"(CASE WHEN starts_with({fast}, '[') AND starts_with({in_json}, '[') THEN {members} ELSE {one} END)", Form.COUNT_MAP)
 
 
 FUNCTION = Function(
