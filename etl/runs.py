@@ -133,7 +133,12 @@ def rebuild(project: Project, *, from_landing: bool, mapping: str | None = None,
     for report in rebuilt.imports:
         screen.show_import(report)
     if rebuilt.kept:
-        screen.out.print(f"{rebuilt.kept:,} loads of other mappings kept as they were", markup=False)
+        loads = (
+            "1 load of other mappings kept as it was"
+            if rebuilt.kept == 1
+            else f"{rebuilt.kept:,} loads of other mappings kept as they were"
+        )
+        screen.out.print(loads, markup=False)
     screen.show_build(rebuilt.build)
     for one in loaded:
         screen.show_load(one)

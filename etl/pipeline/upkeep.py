@@ -91,7 +91,7 @@ def _keep(project: Project, beside: Lake, name: str, mapping: Mapping, mapped: d
     """Takes over the loads of other mappings that `mapped` does not have yet, and adds them to it; their names."""
     new = keep_loads(project.lake, beside, mapping.stream, lambda load: _mapping_of(project, load) != name)
     if new:
-        on_step(f"keeping {len(new)} loads of other mappings as they are")
+        on_step(f"taking over {len(new)} loads of other mappings")
     try:
         remember(beside, of_mapping(mapping))
     except ConfigurationError as error:
