@@ -124,8 +124,9 @@ def check(
         for finding in findings:
             mark = "ok    " if finding.error is None else "FAULT "
             screen.out.print(f"{mark}{finding.subject}" + (f"  ({finding.note})" if finding.note else ""), markup=False)
-            if finding.error:
-                screen.out.print("      " + finding.error.replace("\n", "\n      "), markup=False)
+            for text in (finding.error, *finding.warnings):
+                if text:
+                    screen.out.print("      " + text.replace("\n", "\n      "), markup=False)
     if any(finding.error for finding in findings):
         raise typer.Exit(WRONG)
 
@@ -146,6 +147,8 @@ def map_command(
     from etl.settings import packaged_mappings
 
     found = load_mapping(mapping, [Path("mappings").absolute(), packaged_mappings()])
+    for warning in found.warnings:
+        screen.err.print(warning.render(), markup=False)
     if explain:
         screen.out.print(trial.explain(found), markup=False)
     if input_ is None:
@@ -185,11 +188,15 @@ def profiles_show(
         raise typer.Exit(FAILED)
 
 
-@app.command(epilog="Example: profilemill rebuild --from landing")
+@app.command(epilog="Example: profilemill rebuild --from landing --mapping amplitude_events")
 def rebuild(
     from_: Annotated[
         str, typer.Option("--from", help="fragments: identities and merging anew. landing: map the raw files anew too.")
     ] = "fragments",
+    mapping: Annotated[
+        str | None,
+        typer.Option("--mapping", metavar="NAME", help="With --from landing: map only the loads of jobs with this mapping anew."),
+    ] = None,
     jobs: JobsOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -198,7 +205,9 @@ def rebuild(
 
     if from_ not in ("fragments", "landing"):
         raise ConfigurationError(f"cannot rebuild from {from_!r}", next_step="--from fragments or --from landing")
-    runs.rebuild(_project(jobs), from_landing=from_ == "landing", as_json=as_json)
+    if mapping is not None and from_ != "landing":
+        raise ConfigurationError("--mapping maps raw files anew, so it goes with --from landing", next_step="add --from landing")
+    runs.rebuild(_project(jobs), from_landing=from_ == "landing", mapping=mapping, as_json=as_json)
 
 
 @app.command(epilog="Example: profilemill compact")

@@ -17,7 +17,7 @@ from etl.pipeline.cohorts import plan_cohorts, run_cohorts
 from etl.pipeline.events import plan_events, run_events
 from etl.pipeline.profiles import build, destinations_of, load_destination
 from etl.pipeline.project import Project
-from etl.pipeline.upkeep import rebuild_from_landing
+from etl.pipeline.upkeep import Rebuilt, rebuild_from_landing
 from etl.profiles.fields import namespaces, stream_fields
 from etl.profiles.published import KEYS, published_fields, published_query
 from etl.reports import ImportReport
@@ -112,26 +112,29 @@ def _import(project: Project, name: str, options: Options) -> ImportReport:
         return run_cohorts(project, name, options.cohorts, accept_exits=options.accept_exits, force=options.force, progress=steps)
 
 
-def rebuild(project: Project, *, from_landing: bool, as_json: bool) -> None:
+def rebuild(project: Project, *, from_landing: bool, mapping: str | None = None, as_json: bool) -> None:
     """Computes all profiles anew and loads every destination."""
     with screen.progress("rebuild") as steps:
         if from_landing:
-            reports, built = rebuild_from_landing(project, steps.on_text)
+            rebuilt = rebuild_from_landing(project, steps.on_text, mapping=mapping)
         else:
-            reports, built = [], build(project, full=True, on_step=steps.on_text)
+            rebuilt = Rebuilt([], build(project, full=True, on_step=steps.on_text))
     loaded = _load(project, list(project.jobs.destinations))
     if as_json:
         screen.print_json(
             {
-                "imports": [report.as_dict() for report in reports],
-                "build": asdict(built),
+                "imports": [report.as_dict() for report in rebuilt.imports],
+                "kept": rebuilt.kept,
+                "build": asdict(rebuilt.build),
                 "destinations": [asdict(one) for one in loaded],
             }
         )
         return
-    for report in reports:
+    for report in rebuilt.imports:
         screen.show_import(report)
-    screen.show_build(built)
+    if rebuilt.kept:
+        screen.out.print(f"{rebuilt.kept:,} loads of other mappings kept as they were", markup=False)
+    screen.show_build(rebuilt.build)
     for one in loaded:
         screen.show_load(one)
 

@@ -25,7 +25,9 @@ ORDER = [
     {"etl.pipeline"},
     {"etl.screen_fields"},
     {"etl.screen"},
+    {"etl.screen_mapping"},
     {"etl.runs"},
+    {"etl.cli_mapping"},
     {"etl.cli"},
     {"etl.__main__"},
 ]

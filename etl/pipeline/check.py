@@ -16,11 +16,12 @@ from etl.profiles.fields import merged_fields, namespaces, of_mapping
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at; `error` is None when it is in order."""
+    """One thing looked at; `error` is None when it is in order. `warnings` are likely mistakes, which stop nothing."""
 
     subject: str
     error: str | None = None
     note: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 def check(project: Project, *, online: bool = True) -> list[Finding]:
@@ -32,7 +33,7 @@ def check(project: Project, *, online: bool = True) -> list[Finding]:
             mappings[name] = project.mapping(job)
             if isinstance(job, CohortsJob):
                 _check_exit_fields(name, job, mappings[name])
-            findings.append(Finding(f"mapping {job.mapping_name} of {name}", note=f"{len(mappings[name].fields)} fields"))
+            findings.append(_mapped(f"mapping {job.mapping_name} of {name}", mappings[name]))
         except ProfilemillError as error:
             findings.append(Finding(f"mapping {job.mapping_name} of {name}", str(error)))
     findings.append(_tried("fields of all jobs", lambda: _check_together(list(mappings.values()))))
@@ -41,6 +42,12 @@ def check(project: Project, *, online: bool = True) -> list[Finding]:
     for authorization, job in used.items() if online else ():
         findings.append(_tried(f"authorization {authorization}", partial(_listed, project, job)))
     return findings
+
+
+def _mapped(subject: str, mapping: Mapping) -> Finding:
+    count = len(mapping.warnings)
+    note = f"{len(mapping.fields)} fields" + (f", {count} warning{'' if count == 1 else 's'}" if count else "")
+    return Finding(subject, note=note, warnings=tuple(warning.render() for warning in mapping.warnings))
 
 
 def _tried(subject: str, action: Callable[[], object]) -> Finding:

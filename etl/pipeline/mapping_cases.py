@@ -125,12 +125,12 @@ class _Reader:
         )
 
     def _check_together(self, node: yaml.Node, members: dict[str, yaml.Node], records: int, skipped: bool) -> None:
-        start = node.start_mark.index
         if not members:
             return
         expecting = [name for name in ("expect", "expect_time", "expect_key") if name in members]
-        if not expecting and not skipped and "exact" not in members:
-            self._faults.add("E604", "this case expects nothing", start, "add expect: {field: value}, or skipped: true")
+        misspelt = len(members) < len(node.value)
+        if not expecting and "skipped" not in members and "exact" not in members and not misspelt:
+            self._faults.add("E604", "this case expects nothing", node.start_mark.index, "add expect: {field: value}, or skipped: true")
         if skipped and (expecting or "exact" in members):
             self._faults.add("E608", "a case that is skipped has nothing else to expect", members["skipped"].start_mark.index)
         for name in ("expect_time", "expect_key"):
@@ -221,7 +221,7 @@ class _Reader:
         value = fitted(_CONSTANTS.get(text.lower(), text) if kind.name == "bool" and _plain(node) else text, kind)
         exact = kind.name not in ("int", "intsum") or _INT.fullmatch(text)
         if kind.name != "string" and (value is None or not exact):
-            self._misfit(node, whole, None)
+            self._misfit(node, whole, "write true or false" if kind.name == "bool" else None)
             return None
         return text if kind.name == "string" else value
 

@@ -23,11 +23,7 @@ from etl.mapping.plan import IS_OBJECT, plan
 def map_file(mapping: Mapping, source: Path | None, stdin: bytes = b"") -> tuple[list[dict[str, Any]], list[int]]:
     """Mapped rows of a JSON, JSON-lines or CSV file (gzip or not), in the file's order, and the numbers of the lines
     that are no JSON object. Maps are dicts, missing fields None. `source` None reads `stdin`."""
-    try:
-        data = stdin if source is None else inflate(source)
-    except OSError as error:
-        raise ConfigurationError("cannot read the input", value=f"{source}: {error.strerror or error}") from error
-    records = _records(source.name.removesuffix(".gz") if source else "", data)
+    records = read_records(source, stdin)
     connection = connect()
     try:
         udfs.register(connection)
@@ -42,6 +38,15 @@ def map_file(mapping: Mapping, source: Path | None, stdin: bytes = b"") -> tuple
     maps = {field.name for field in mapping.fields if field.kind.is_map}
     made = [{name: dict(value) if name in maps and value is not None else value for name, value in row.items()} for row in found]
     return made, [row["line"] for row in bad]
+
+
+def read_records(source: Path | None, stdin: bytes = b"") -> pa.Table:
+    """The records of such a file, as `landing.readers` has them. Raises ConfigurationError where it cannot be read."""
+    try:
+        data = stdin if source is None else inflate(source)
+    except OSError as error:
+        raise ConfigurationError("cannot read the input", value=f"{source}: {error.strerror or error}") from error
+    return _records(source.name.removesuffix(".gz") if source else "", data)
 
 
 def explain(mapping: Mapping) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock
 
 from etl.errors import ConfigurationError
+from etl.faults import nearest
 from etl.lake.attempts import attempt_of, remove_attempts
 from etl.lake.layout import Lake
 from etl.lake.loads import Load, all_loads, compact_loads, in_force
@@ -19,21 +21,37 @@ from etl.landing.manifest import MANIFEST, read_manifest
 from etl.landing.store import drop_attempts
 from etl.mapping import Mapping
 from etl.pipeline.ingest import Ingest, attempt_folder, ingest
+from etl.pipeline.kept_loads import keep_loads
 from etl.pipeline.project import Project
 from etl.profiles.build import build_profiles
-from etl.profiles.fields import stream_fields
+from etl.profiles.fields import of_mapping, remember, stream_fields
 from etl.reports import BuildReport, ImportReport
 
 # Longer than any run: what a run wrote and has not committed yet must survive a compaction beside it.
 UNCOMMITTED_HOURS = 48
 
 
-def rebuild_from_landing(project: Project, on_step: Callable[[str], None] = lambda step: None) -> tuple[list[ImportReport], BuildReport]:
+@dataclass(frozen=True)
+class Rebuilt:
+    """What a rebuild from landing did; `kept` counts the loads that it took over as they were."""
+
+    imports: list[ImportReport]
+    build: BuildReport
+    kept: int = 0
+
+
+def rebuild_from_landing(project: Project, on_step: Callable[[str], None] = lambda step: None, *, mapping: str | None = None) -> Rebuilt:
     """Maps every landed file again with today's mappings, builds profiles from that, and puts both in place together.
 
+    With `mapping`, the name of a mapping of some job, only the loads of the jobs that it maps are mapped again. All other
+    loads keep the rows and fragments that they have, whatever became of their mappings and raw files since; the profiles
+    are built anew from both. Where kept loads are of the same stream, the mapping may only change in ways that their
+    fragments can follow. Raises ConfigurationError otherwise, and for a mapping that no job has.
+
     All tables are made beside the lake's own and swapped in at the end; until then everything reads as before, and
-    imports go on: what they load meanwhile is mapped too.
+    imports go on: what they load meanwhile is taken in too, mapped or kept.
     """
+    chosen = None if mapping is None else _chosen(project, mapping)
     lake = project.lake
     lake.ensure_writable()
     with FileLock(lake.root / ".rebuild.lock"):
@@ -42,8 +60,11 @@ def rebuild_from_landing(project: Project, on_step: Callable[[str], None] = lamb
         beside.ensure_writable()
         reports: dict[str, ImportReport] = {}
         mapped: dict[str, str] = {}
+        kept: set[str] = set()
         while True:
-            _map_again(project, beside, mapped, reports, on_step)
+            if mapping is not None and chosen is not None:
+                kept |= _keep(project, beside, mapping, chosen, mapped, on_step)
+            _map_again(project, beside, mapping, mapped, reports, on_step)
             on_step("building profiles")
             report = build_profiles(beside, max_identifiers=project.jobs.max_identifiers)
             # Whoever imports or builds meanwhile goes on; only here nobody may, and nothing may be left out.
@@ -51,20 +72,53 @@ def rebuild_from_landing(project: Project, on_step: Callable[[str], None] = lamb
                 if _in_force(lake) == mapped:
                     mark_ready(lake.root)
                     swap_in(lake.root)
-                    return list(reports.values()), report
+                    return Rebuilt(list(reports.values()), report, len(kept))
+
+
+def _chosen(project: Project, name: str) -> Mapping:
+    """The mapping by that name, which some job has to have. Raises ConfigurationError, with the nearest name."""
+    jobs = {job.mapping_name: job for job in project.jobs.jobs.values()}
+    if name not in jobs:
+        raise ConfigurationError(
+            f"no job is mapped by {name!r}",
+            where={"file": project.path.name},
+            next_step=nearest(name, jobs) or f"mappings of the jobs: {', '.join(sorted(jobs)) or 'none'}",
+        )
+    return project.mapping(jobs[name])
+
+
+def _keep(project: Project, beside: Lake, name: str, mapping: Mapping, mapped: dict[str, str], on_step: Callable[[str], None]) -> set[str]:
+    """Takes over the loads of other mappings that `mapped` does not have yet, and adds them to it; their names."""
+    new = keep_loads(project.lake, beside, mapping.stream, lambda load: _mapping_of(project, load) != name)
+    if new:
+        on_step(f"keeping {len(new)} loads of other mappings as they are")
+    try:
+        remember(beside, of_mapping(mapping))
+    except ConfigurationError as error:
+        error.next_step = "run the whole `profilemill rebuild --from landing`, or undo the change"
+        raise
+    mapped |= {load.load: load.attempt for load in new}
+    return {load.load for load in new}
 
 
 def _map_again(
-    project: Project, beside: Lake, mapped: dict[str, str], reports: dict[str, ImportReport], on_step: Callable[[str], None]
+    project: Project,
+    beside: Lake,
+    mapping: str | None,
+    mapped: dict[str, str],
+    reports: dict[str, ImportReport],
+    on_step: Callable[[str], None],
 ) -> None:
-    """Maps what is in force and not in `mapped` (attempts by load) into the lake beside."""
+    """Maps what is in force and not in `mapped` (attempts by load) into the lake beside; only what `mapping` maps, if given."""
     lake = project.lake
     waiting = [load for load in in_force(all_loads(lake)).values() if mapped.get(load.load) != load.attempt]
-    for name, mapping, own in _by_job(project, waiting):
+    if mapping is not None:
+        waiting = [load for load in waiting if _mapping_of(project, load) == mapping]
+    for name, of_job, own in _by_job(project, waiting):
         on_step(f"mapping {len(own)} loads of {name}")
         try:
             landed = [read_manifest(attempt_folder(lake.landing, load)) for load in own]
-            report = ingest(Ingest(beside, mapping, name, project.clock, force=True), landed)
+            report = ingest(Ingest(beside, of_job, name, project.clock, force=True), landed)
         except FileNotFoundError:
             if _in_force(lake).items() >= {load.load: load.attempt for load in own}.items():
                 raise _raw_files_gone(own, lake) from None
@@ -121,17 +175,8 @@ def _is_old(path: Path) -> bool:
 
 def _by_job(project: Project, loads: list[Load]) -> list[tuple[str, Mapping, list[Load]]]:
     """The loads of each job, with the job's mapping. Raises ConfigurationError for loads that no job maps."""
-    found = []
-    seen: set[str] = set()
-    for name, job in project.jobs.jobs.items():
-        own = sorted(
-            (load for load in loads if load.stream == job.stream and load.scope == job.authorization and load.load not in seen),
-            key=lambda load: load.time,
-        )
-        seen |= {load.load for load in own}
-        if own:
-            found.append((name, project.mapping(job), own))
-    orphans = sorted({f"{load.stream}/{load.scope}" for load in loads if load.load not in seen})
+    owners = {load.load: _job_of(project, load) for load in loads}
+    orphans = sorted({f"{load.stream}/{load.scope}" for load in loads if owners[load.load] is None})
     if orphans:
         raise ConfigurationError(
             "the lake holds loads that no job in the jobs file maps",
@@ -139,4 +184,21 @@ def _by_job(project: Project, loads: list[Load]) -> list[tuple[str, Mapping, lis
             value=", ".join(orphans),
             next_step="keep a job for them (keep_updated: false if it is not to run), then rebuild",
         )
+    found = []
+    for name, job in project.jobs.jobs.items():
+        own = sorted((load for load in loads if owners[load.load] == name), key=lambda load: load.time)
+        if own:
+            found.append((name, project.mapping(job), own))
     return found
+
+
+def _job_of(project: Project, load: Load) -> str | None:
+    """The first job that imports what the load holds; None where there is none (any more)."""
+    jobs = project.jobs.jobs.items()
+    return next((name for name, job in jobs if (job.stream, job.authorization) == (load.stream, load.scope)), None)
+
+
+def _mapping_of(project: Project, load: Load) -> str | None:
+    """The name of the mapping that maps the load now."""
+    name = _job_of(project, load)
+    return None if name is None else project.jobs.jobs[name].mapping_name

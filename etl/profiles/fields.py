@@ -104,7 +104,8 @@ def namespaces(streams: list[StreamFields]) -> list[str]:
     return order
 
 
-def _refuse_incompatible(before: StreamFields, now: StreamFields) -> None:
+def incompatible(before: StreamFields, now: StreamFields) -> list[str]:
+    """What of a change the stored fragments cannot follow, a text for each; empty when they can."""
     old = {field.name: field for field in before.fields}
     changed = [
         f"{field.name}: {old[field.name].kind_name} {old[field.name].merge} is now {field.kind_name} {field.merge}"
@@ -113,7 +114,11 @@ def _refuse_incompatible(before: StreamFields, now: StreamFields) -> None:
     ]
     changed += ["by: " + ", ".join(before.by) + " is now " + ", ".join(now.by)] if before.by != now.by else []
     changed += [f"key: {before.key} is now {now.key}"] if before.key != now.key else []
-    if changed:
+    return changed
+
+
+def _refuse_incompatible(before: StreamFields, now: StreamFields) -> None:
+    if changed := incompatible(before, now):
         raise ConfigurationError(
             "the mapping changed in a way that the stored fragments cannot follow",
             where={"stream": now.stream},
