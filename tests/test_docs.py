@@ -39,6 +39,18 @@ def test_the_command_line_page(tmp_path: Path) -> None:
                 assert line in done.stdout, f"{command}\n{done.stdout}"
 
 
+def test_the_page_on_mappings(tmp_path: Path) -> None:
+    page = (ROOT / "docs/mappings.md").read_text(encoding="utf-8")
+    for name, content in re.findall(r"```yaml (\S+)\n(.*?)```", page, re.DOTALL):
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    environment = os.environ | {"COLUMNS": "200", "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    for block in re.findall(r"```console\n(.*?)```", page, re.DOTALL):
+        for command, output in re.findall(r"\$ (.*?)\n((?:(?!\$ ).*\n)*)", block):
+            done = subprocess.run(command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+            assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+            assert [line for line in output.splitlines() if line not in done.stdout.splitlines()] == [], done.stdout
+
+
 def test_the_page_on_the_lake(tmp_path: Path) -> None:
     page = (ROOT / "docs/lake.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)

@@ -16,7 +16,7 @@ from etl.jobs import load_jobs
 from etl.mapping import load_mapping
 
 FOLDER = Path(__file__).parent / "messages"
-MAPPINGS = sorted((FOLDER / "mappings").glob("*.yaml"))
+MAPPINGS = sorted(path for path in (FOLDER / "mappings").iterdir() if path.suffix in (".yaml", ".lql"))
 JOBS = sorted((FOLDER / "jobs").glob("*.yaml"))
 
 

@@ -30,6 +30,11 @@ def assemble(draft: Draft, bases: Sequence[Mapping], faults: Faults, path: Path)
     return _Assembly(draft, bases, faults, path).mapping()
 
 
+def check_texts(draft: Draft, faults: Faults) -> None:
+    """Adds the faults of a draft that its mapping's bases have no part in: those of every field and expression."""
+    _Assembly(draft, (), faults, Path()).check_texts()
+
+
 class _Assembly:
     def __init__(self, draft: Draft, bases: Sequence[Mapping], faults: Faults, path: Path) -> None:
         self._draft, self._bases, self._faults, self._path = draft, bases, faults, path
@@ -38,7 +43,8 @@ class _Assembly:
         draft, base = self._draft, next(iter(self._bases), None)
         fields = self._fields()
         stream = draft.stream.text if draft.stream else base.stream if base else ""
-        if not stream and not any(fault.code == "E401" for fault in self._faults.found):
+        unread = any(fault.code in ("E401", "E410", "E415") for fault in self._faults.found)
+        if not stream and not unread:
             self._faults.add("E404", "'stream' is missing: the name of the records that this mapping reads", None)
         if not fields and not self._faults.found:
             self._faults.add("E404", "'fields' is missing: there is nothing to map", None)
@@ -61,6 +67,12 @@ class _Assembly:
         )
         warn_of(made, draft, self._faults)
         return Mapping(**{**made.__dict__, "warnings": tuple(self._faults.warnings)})
+
+    def check_texts(self) -> None:
+        for row in self._draft.fields:
+            self._field(row)
+        for placed in (self._draft.time, self._draft.key, self._draft.where):
+            self._expression(placed)
 
     def _fields(self) -> dict[str, Field]:
         found: dict[str, Field] = {field.name: field for base in self._bases for field in base.fields}

@@ -1,4 +1,4 @@
-"""Mapping documents (YAML) to the model, with every fault of a file at once, each with its place."""
+"""Mapping files to the model, with every fault of a file at once, each with its place. YAML, or LQL by its suffix."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ import yaml
 from etl.errors import ConfigurationError, MappingError
 from etl.mapping.assemble import assemble
 from etl.mapping.draft import Draft, DraftField, Faults, Placed
+from etl.mapping.lql import read_statement
 from etl.mapping.messages import nearest
 from etl.mapping.model import Mapping
 
 _TOP = ("stream", "into", "time", "key", "by", "where", "fields", "extends")
 _ROW = ("field", "from", "if", "kind", "label", "description", "merge", "pii", "capacity")
-_SUFFIXES = (".yaml", ".yml")
+_SUFFIXES = (".yaml", ".yml", ".lql")
 
 
 def find_mapping(name: str, folders: Sequence[Path]) -> Path:
-    """The file of a mapping: `name` as a path, else `<name>.yaml` in the first folder that has it."""
+    """The file of a mapping: `name` as a path, else `<name>.yaml` or `<name>.lql` in the first folder that has it."""
     direct = Path(name)
     if direct.suffix in _SUFFIXES and direct.is_file():
         return direct
@@ -50,17 +51,24 @@ def _load(path: Path, folders: Sequence[Path], above: tuple[Path, ...]) -> Mappi
     except (OSError, UnicodeDecodeError) as error:
         raise MappingError(f"cannot read the mapping: {error}", where={"file": path}) from error
     faults = Faults(path.name, text)
-    draft = _Reader(text, faults).draft()
+    draft = read_draft(path, text, faults)
     bases = [base for placed in draft.extends if (base := _base(placed, path, folders, (*above, path), faults))]
     mapping = assemble(draft, bases, faults, path)
     if mapping is None:
-        found = faults.sorted()
-        count = "a fault" if len(found) == 1 else f"{len(found)} faults"
-        raise MappingError(
-            f"the mapping {path.name} has {count}\n" + "\n".join(fault.render() for fault in found),
-            next_step=f"correct {path} and run `profilemill check`",
-        )
+        raise MappingError(faults_of(path, faults), next_step=f"correct {path} and run `profilemill check`")
     return mapping
+
+
+def read_draft(path: Path, text: str, faults: Faults) -> Draft:
+    """What the file says, unchecked."""
+    return read_statement(text, faults) if path.suffix == ".lql" else _Reader(text, faults).draft()
+
+
+def faults_of(path: Path, faults: Faults) -> str:
+    """All faults of a file as one text."""
+    found = faults.sorted()
+    count = "a fault" if len(found) == 1 else f"{len(found)} faults"
+    return f"the mapping {path.name} has {count}\n" + "\n".join(fault.render() for fault in found)
 
 
 def _base(placed: Placed, path: Path, folders: Sequence[Path], chain: tuple[Path, ...], faults: Faults) -> Mapping | None:
