@@ -76,6 +76,8 @@ def _flat(event: dict[str, object]) -> dict[str, object]:
         if isinstance(members, dict):
             kept = {key: value for key, value in members.items() if value is not None and not isinstance(value, dict | list | float)}
             event[name] = kept
+    if isinstance(event.get("amplitude_attribution_ids"), list):
+        event["amplitude_attribution_ids"] = None
     return event
 
 
