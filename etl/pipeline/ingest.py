@@ -28,7 +28,7 @@ from etl.mapping import Mapping, udfs
 from etl.mapping.plan import JSON_BUT_NOT_OBJECT, NOT_OBJECT, plan
 from etl.pipeline.counting import count_loads, fields_from, fields_text
 from etl.profiles.fields import StreamFields, of_mapping, remember
-from etl.profiles.fragments import fragments_query, id_column, identified_query
+from etl.profiles.fragments import id_column, identified_query, make_fragments, records_query
 from etl.records import LONGEST_SHOWN, masked
 from etl.reports import ImportReport
 from etl.settings import Clock
@@ -163,9 +163,8 @@ class _Batch:
         connection.execute(f"CREATE TEMP VIEW chosen AS SELECT * FROM records WHERE load_ix IN ({chosen})")
         all_json = self._make_mapped(connection)
         duplicates = _drop_duplicates(connection)
-        connection.execute(f"CREATE TEMP VIEW identified AS {identified_query('mapped', self.fields)}")
-        connection.execute("CREATE TEMP VIEW somebody AS SELECT * FROM identified WHERE _identity IS NOT NULL")
-        connection.execute(f"CREATE TEMP TABLE fragments AS {fragments_query('somebody', self.fields)}")
+        connection.execute(f"CREATE TEMP VIEW identified AS {records_query('mapped')}")
+        make_fragments(connection, "identified", self.fields)
         self._make_rejects(connection, JSON_BUT_NOT_OBJECT if all_json else NOT_OBJECT)
         counts = count_loads(connection, self.plan, [field.name for field in self.fields.fields])
         for ix, count in duplicates.items():
@@ -178,11 +177,15 @@ class _Batch:
         Most files are whole, so a look at each line beforehand, as long as the reading itself, is mostly wasted.
         """
         try:
-            connection.execute(f"CREATE TEMP TABLE mapped AS {self.plan.query('chosen', all_json=True)}")
+            self._map_records(connection, all_json=True)
         except InvalidInput:
-            connection.execute(f"CREATE TEMP TABLE mapped AS {self.plan.query('chosen')}")
+            self._map_records(connection, all_json=False)
             return False
         return True
+
+    def _map_records(self, connection: Connection, *, all_json: bool) -> None:
+        mapped = f"({self.plan.query('chosen', all_json=all_json)})"
+        connection.execute(f"CREATE TEMP TABLE mapped AS {identified_query(mapped, self.fields)}")
 
     def _make_rejects(self, connection: Connection, not_object: str) -> None:
         bad = arrow(
