@@ -10,9 +10,10 @@ from etl.clients.amplitude_base import AmplitudeBase
 from etl.clients.amplitude_segmentation import MOST_COST, Segmentation, SegmentationQuery, segmentation_from
 from etl.clients.meanings import Meaning
 from etl.clients.retry import retry
-from etl.errors import BadRequest, ConfigurationError, DamagedDownload
+from etl.errors import BadRequest, ConfigurationError, DamagedDownload, Throttled
 
 _PAGE = 1000
+_COST_PAUSE = 75.0  # four pauses are the five minutes over which cost is counted
 _REFUSED = Meaning(BadRequest, "Amplitude refused the query", "check the name of the event (it must have happened) and the parameters")
 
 
@@ -96,7 +97,8 @@ class Dashboard(AmplitudeBase):
         """How often an event happened. Raises ConfigurationError before any request if the query would cost too much, and
         BadRequest for an event that does not exist.
 
-        A project may spend 1,000 in five minutes, shared by all its queries; beyond it Amplitude answers 429 (Throttled).
+        A project may spend 1,000 in five minutes, shared by all its queries. Beyond it Amplitude answers 429, which is waited
+        for; Throttled is raised if five minutes do not help.
         """
         if query.cost > most_cost:
             raise ConfigurationError(
@@ -106,8 +108,13 @@ class Dashboard(AmplitudeBase):
             )
 
         def attempt() -> Segmentation:
-            with self._http.get("/api/2/events/segmentation", params=query.parameters(), meanings={400: _REFUSED}) as answer:
-                return segmentation_from(answer.json(), query.cost, answer.request)
+            try:
+                with self._http.get("/api/2/events/segmentation", params=query.parameters(), meanings={400: _REFUSED}) as answer:
+                    return segmentation_from(answer.json(), query.cost, answer.request)
+            except Throttled as error:
+                if "cost" in (error.body or ""):
+                    error.delay = max(error.delay or 0.0, _COST_PAUSE)
+                raise
 
         return retry(attempt, policy=self._retry, clock=self._clock)
 
