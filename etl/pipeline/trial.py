@@ -17,7 +17,7 @@ from etl.engines.sql import identifier
 from etl.errors import ConfigurationError
 from etl.landing.readers import inflate, lines, texts
 from etl.mapping import Mapping, udfs
-from etl.mapping.plan import IS_OBJECT, plan
+from etl.mapping.plan import NOT_OBJECT, plan
 
 
 def map_file(mapping: Mapping, source: Path | None, stdin: bytes = b"") -> tuple[list[dict[str, Any]], list[int]]:
@@ -32,7 +32,7 @@ def map_file(mapping: Mapping, source: Path | None, stdin: bytes = b"") -> tuple
         connection.register("loads", pa.table({"load_ix": pa.array([0], pa.int32()), "fallback_time": now}))
         columns = ", ".join(["_time", "_key", *(identifier(field.name) for field in mapping.fields)])
         found = rows(connection, f"SELECT {columns} FROM ({plan(mapping).query('records')}) ORDER BY line")
-        bad = rows(connection, f"SELECT line FROM records WHERE NOT ({IS_OBJECT}) ORDER BY line")
+        bad = rows(connection, f"SELECT line FROM records WHERE {NOT_OBJECT} ORDER BY line")
     finally:
         connection.close()
     maps = {field.name for field in mapping.fields if field.kind.is_map}
