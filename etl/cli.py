@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import logging
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from etl.cli_client import client_app
 from etl.cli_mapping import mapping_app
 from etl.errors import ConfigurationError, ProfilemillError
 from etl.settings import package_version
@@ -32,6 +34,7 @@ app = typer.Typer(
 profiles_app = typer.Typer(help="Look at profiles.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(profiles_app, name="profiles")
 app.add_typer(mapping_app, name="mapping")
+app.add_typer(client_app, name="client")
 
 FAILED, WRONG, REJECTED = 1, 2, 3
 
@@ -231,6 +234,9 @@ def sandbox(
     events: Annotated[int, typer.Option("--events", min=0, help="How many sample events.")] = 5000,
     people: Annotated[int, typer.Option("--people", min=1, help="How many sample people.")] = 200,
     seed: Annotated[int, typer.Option("--seed", help="Another seed makes other sample data.")] = 7,
+    export_delay: Annotated[
+        int, typer.Option("--export-delay", min=0, metavar="HOURS", help="Export an hour so long after its beginning; 0: at once.")
+    ] = 3,
     fault: Annotated[
         list[str] | None,
         typer.Option(
@@ -251,7 +257,12 @@ def sandbox(
         for name, text in describe_faults():
             screen.out.print(f"{name:<28} {text}", markup=False)
         return
-    options = SandboxOptions(sample=SampleSpec(seed=seed, people=people, events=events), data=data, faults=parse_faults(fault or []))
+    options = SandboxOptions(
+        sample=SampleSpec(seed=seed, people=people, events=events),
+        data=data,
+        faults=parse_faults(fault or []),
+        export_delay=timedelta(hours=export_delay),
+    )
     serve(
         options,
         port,

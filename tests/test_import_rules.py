@@ -27,7 +27,9 @@ ORDER = [
     {"etl.screen"},
     {"etl.screen_mapping"},
     {"etl.runs"},
-    {"etl.cli_mapping"},
+    {"etl.cli_options", "etl.client_inputs", "etl.screen_client"},
+    {"etl.cli_mapping", "etl.cli_client_cohorts"},
+    {"etl.cli_client"},
     {"etl.cli"},
     {"etl.__main__"},
 ]
