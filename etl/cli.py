@@ -15,6 +15,7 @@ import typer
 
 from etl.cli_client import client_app
 from etl.cli_mapping import mapping_app
+from etl.cli_receive import receive
 from etl.errors import ConfigurationError, ProfilemillError
 from etl.settings import package_version
 
@@ -35,6 +36,7 @@ profiles_app = typer.Typer(help="Look at profiles.", no_args_is_help=True, rich_
 app.add_typer(profiles_app, name="profiles")
 app.add_typer(mapping_app, name="mapping")
 app.add_typer(client_app, name="client")
+app.command(epilog="Example: profilemill receive --inbox inbox --port 8090")(receive)
 
 FAILED, WRONG, REJECTED = 1, 2, 3
 

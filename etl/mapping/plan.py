@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from etl.engines.sql import identifier, quote
+from etl.errors import MappingError
 from etl.mapping.compile import Compiler
 from etl.mapping.kinds import KINDS
 from etl.mapping.layouts import short_fraction
@@ -84,7 +85,13 @@ def _over(level: dict[str, str], source: str) -> str:
 
 
 def plan(mapping: Mapping) -> Plan:
-    """The statement of a checked mapping."""
+    """The statement of a checked mapping. Raises MappingError for one that gives events: those are made one by one (`apply`)."""
+    if mapping.gives_events:
+        raise MappingError(
+            f"the mapping {mapping.name} gives events to send on, not fields of profiles",
+            where={"file": mapping.path},
+            next_step="name a mapping without `into: event`",
+        )
     # Before there is a message time, date math has nothing to start from.
     compiler = Compiler(time=_NO_TIME)
     upload = f"coalesce({compiler.field(_UPLOAD_TIME, KINDS['date'])}, fallback_time)"
