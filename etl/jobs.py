@@ -60,7 +60,8 @@ class SqlDestination(_Strict):
 
     type: Literal["sql"]
     url: SecretStr
-    table: str = "profiles"
+    table: str = Field("profiles", min_length=1)
+    mode: Literal["changes", "full"] = Field("changes", description="Load what changed since the last load, or everything each time.")
 
 
 Destination = Annotated[ParquetDestination | SqlDestination, Field(discriminator="type")]

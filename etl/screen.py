@@ -107,6 +107,10 @@ def show_load(report: LoadReport) -> None:
         else "up to date"
     )
     out.print(f"[bold]{escape(report.destination)}[/]  {what}  {escape(report.location)}")
+    if report.replaced:
+        out.print(f"  {report.replaced:,} values with NUL characters, each written as U+FFFD")
+    if report.too_long:
+        out.print(f"  {report.too_long:,} identifiers too long to be indexed, left out of the identifiers table")
 
 
 def show_status(found: Status, *, every_field: bool = False) -> None:

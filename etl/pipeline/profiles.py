@@ -33,7 +33,7 @@ def _load(project: Project, name: str) -> LoadReport:
     if isinstance(destination, ParquetDestination):
         return load_parquet(project.lake, name, destination.path)
     url = resolve_variables(destination.url.get_secret_value(), f"destinations.{name}.url")
-    return load_sql(project.lake, name, url, destination.table)
+    return load_sql(project.lake, name, url, destination.table, destination.mode)
 
 
 def destinations_of(project: Project, jobs: Iterable[str]) -> list[str]:

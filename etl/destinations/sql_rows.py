@@ -1,0 +1,122 @@
+"""The rows of the destination `sql`, made ready by DuckDB: maps and lists as JSON text, no NUL characters.
+
+PostgreSQL takes no NUL in text, and SQLite's functions end at one, so every database gets U+FFFD in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from etl.destinations.sql_tables import LONGEST_IDENTIFIER
+from etl.engines.local import Connection, rows
+from etl.engines.sql import identifier
+from etl.profiles.fields import ProfileField
+from etl.profiles.published import KEYS
+from etl.profiles.versions import Version
+
+REPLACEMENT = "\ufffd"
+
+_BATCH = 5000
+_COUNT = "_replaced"
+
+
+@dataclass
+class Counts:
+    """What a load did: profiles written and deleted, values whose NUL characters were replaced, and identifiers that
+    are longer than a database indexes."""
+
+    written: int = 0
+    deleted: int = 0
+    replaced: int = 0
+    too_long: int = 0
+
+
+@dataclass(frozen=True)
+class Rows:
+    """SQL over a connection that has the temporary table `changed_ids` where only changes are loaded.
+
+    `profiles` and `identifiers` have the columns of the tables, and `_replaced`; `changed` is SQL for the ids of
+    the profiles that changed, None where everything is loaded.
+    """
+
+    profiles: str
+    identifiers: str
+    changed: str | None
+
+
+def rows_of(connection: Connection, version: Version, changed: str | None) -> Rows:
+    """The rows to load: all of a version, or those whose ids the query `changed` gives."""
+    among = ""
+    if changed is not None:
+        connection.execute(f"CREATE TEMP TABLE changed_ids AS {changed}")
+        among = "SEMI JOIN changed_ids USING (profile_id)"
+    return Rows(
+        _profiles(f"SELECT * FROM ({version.profiles}) {among}", version.fields),
+        _identifiers(f"SELECT * FROM ({version.identifiers}) {among}"),
+        None if changed is None else "SELECT profile_id FROM changed_ids",
+    )
+
+
+def batches(connection: Connection, query: str, counts: Counts) -> Iterator[pa.RecordBatch]:
+    """The rows of a query of `Rows`, without `_replaced`, which is added to the counts."""
+    for batch in connection.sql(query).to_arrow_reader(_BATCH):
+        if batch.num_rows:
+            counts.replaced += pc.sum(batch[_COUNT]).as_py() or 0
+            yield batch.drop_columns([_COUNT])
+
+
+def count_too_long(connection: Connection, version: Version) -> int:
+    """Identifiers that are not loaded because of their length."""
+    found: int = rows(connection, f"SELECT count(*) AS n FROM ({version.identifiers}) WHERE length(value) > {LONGEST_IDENTIFIER}")[0]["n"]
+    return found
+
+
+def _profiles(source: str, fields: tuple[ProfileField, ...]) -> str:
+    texts, columns = [], [identifier(key) for key in KEYS]
+    for field in fields:
+        name = identifier(field.name)
+        if field.kind.is_map or field.kind.is_list:
+            text = _json(name, field)
+            texts.append(f"contains({text}, '\\u0000')")
+            columns.append(f"{_json_without_nul(text)} AS {name}")
+        elif field.kind.name == "string":
+            texts.append(f"contains({name}, chr(0))")
+            columns.append(f"{_without_nul(name)} AS {name}")
+        else:
+            columns.append(name)
+    return f"SELECT {', '.join(columns)}, {_sum(texts)} AS {_COUNT} FROM ({source})"
+
+
+def _identifiers(source: str) -> str:
+    # Two values may become equal when their NULs are replaced; one of them has to do.
+    return f"""SELECT namespace, {_without_nul("value")} AS value, any_value(profile_id) AS profile_id, min(first_seen) AS first_seen,
+            {_sum(["bool_or(contains(value, chr(0)))"])} AS {_COUNT}
+        FROM ({source}) WHERE length(value) <= {LONGEST_IDENTIFIER} GROUP BY ALL"""
+
+
+def _sum(conditions: list[str]) -> str:
+    return " + ".join(["0", *(f"coalesce(CAST({condition} AS INTEGER), 0)" for condition in conditions)])
+
+
+def _json(name: str, field: ProfileField) -> str:
+    if field.kind.element != "date":
+        return f"CAST(to_json({name}) AS VARCHAR)"
+    iso = "lambda moment: replace(strftime(moment AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%f+00:00'), '.000000', '')"
+    if field.kind.is_list:
+        return f"CAST(to_json(list_transform({name}, {iso})) AS VARCHAR)"
+    return f"CAST(to_json(map(map_keys({name}), list_transform(map_values({name}), {iso}))) AS VARCHAR)"
+
+
+def _without_nul(text: str) -> str:
+    return f"CASE WHEN contains({text}, chr(0)) THEN replace({text}, chr(0), '{REPLACEMENT}') ELSE {text} END"
+
+
+def _json_without_nul(text: str) -> str:
+    """JSON text writes NUL as `\\u0000`, and the same six characters after a backslash as `\\\\u0000`: those are kept."""
+    backslash = "chr(1)"  # control characters stand in JSON text only as escapes
+    replaced = f"replace(replace({text}, '\\\\', {backslash}), '\\u0000', '{REPLACEMENT}')"
+    return f"CASE WHEN contains({text}, '\\u0000') THEN replace({replaced}, {backslash}, '\\\\') ELSE {text} END"
