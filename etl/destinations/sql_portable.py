@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, sqlite
 
@@ -111,7 +110,7 @@ def _plain(table: sa.Table[Any]) -> Any:
 def _driver_values(column: pa.Array, dialect: str) -> list[Any]:
     """Dates as UTC without a zone: SQLite stores text, and the others take them for UTC in their session."""
     if pa.types.is_timestamp(column.type) and dialect == "sqlite":
-        column = pc.strftime(column, "%Y-%m-%d %H:%M:%S")
+        column = column.cast(pa.timestamp("us")).cast(pa.string())
     if pa.types.is_string(column.type):
         texts: list[Any] = column.to_numpy(zero_copy_only=False).tolist()  # many times faster than to_pylist
         return texts
