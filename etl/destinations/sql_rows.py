@@ -26,13 +26,11 @@ _COUNT = "_replaced"
 
 @dataclass
 class Counts:
-    """What a load did: profiles written and deleted, values whose NUL characters were replaced, and identifiers that
-    are longer than a database indexes."""
+    """What a load did: profiles written and deleted, and values of theirs whose NUL characters were replaced."""
 
     written: int = 0
     deleted: int = 0
     replaced: int = 0
-    too_long: int = 0
 
 
 @dataclass(frozen=True)
@@ -94,7 +92,7 @@ def _profiles(source: str, fields: tuple[ProfileField, ...]) -> str:
 def _identifiers(source: str) -> str:
     # Two values may become equal when their NULs are replaced; one of them has to do.
     return f"""SELECT namespace, {_without_nul("value")} AS value, any_value(profile_id) AS profile_id, min(first_seen) AS first_seen,
-            {_sum(["bool_or(contains(value, chr(0)))"])} AS {_COUNT}
+            0 AS {_COUNT}
         FROM ({source}) WHERE length(value) <= {LONGEST_IDENTIFIER} GROUP BY ALL"""
 
 

@@ -72,8 +72,8 @@ def tables_for(fields: Sequence[ProfileField], name: str) -> Tables:
     identifiers = sa.Table(
         f"{name}_identifiers",
         metadata,
-        sa.Column("namespace", sa.String(100), primary_key=True),
-        sa.Column("value", sa.String(LONGEST_IDENTIFIER), primary_key=True),
+        sa.Column("namespace", _exact(100), primary_key=True),
+        sa.Column("value", _exact(LONGEST_IDENTIFIER), primary_key=True),
         sa.Column("profile_id", sa.String(32), nullable=False, index=True),
         sa.Column("first_seen", _DATE),
     )
@@ -86,6 +86,11 @@ def tables_for(fields: Sequence[ProfileField], name: str) -> Tables:
         sa.Column("loaded_at", _DATE),
     )
     return Tables(name, profiles, identifiers, state)
+
+
+def _exact(length: int) -> Any:
+    """A text that is compared by its characters; MySQL's own way takes `U1` and `u1` for equal."""
+    return sa.String(length).with_variant(sa.String(length, collation="utf8mb4_bin"), "mysql", "mariadb")
 
 
 def _type(field: ProfileField) -> Any:

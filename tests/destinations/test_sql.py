@@ -1,0 +1,246 @@
+"""The destination `sql` on SQLite and on PostgreSQL: what it writes, what it leaves alone, what it refuses."""
+
+from __future__ import annotations
+
+import random
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from etl.destinations.sql import load_sql
+from etl.errors import ConfigurationError
+from etl.lake.layout import Lake
+from etl.mapping import load_mapping
+from etl.profiles.build import build_profiles
+from tests.destinations.contents import execute, of_database, of_lake
+from tests.profiles import lakes
+
+pytestmark = pytest.mark.xdist_group("postgres")
+
+KINDS = """
+stream: amplitude_events
+time: time
+key: key
+by: [user]
+fields:
+  - {field: user, from: user, kind: string}
+  - {field: whole, from: whole, kind: int}
+  - {field: broken, from: broken, kind: number}
+  - {field: yes, from: yes, kind: bool}
+  - {field: day, from: todate(day), kind: date}
+  - {field: tags, from: tags, kind: '[]string'}
+  - {field: days, from: days, kind: '[]time'}
+  - {field: props, from: 'match("props.")', kind: 'map[string]string'}
+  - {field: numbers, from: 'match("numbers.")', kind: 'map[string]number'}
+  - {field: flags, from: 'match("flags.")', kind: 'map[string]bool'}
+  - {field: moments, from: 'match("moments.")', kind: 'map[string]date'}
+  - {field: counts, from: valuect(type), kind: 'map[string]intsum'}
+"""
+EVERYTHING = {
+    "whole": 2**63 - 1,
+    "broken": -1.5e300,
+    "yes": False,
+    "day": "1815-12-10T01:02:03.000004+05:30",
+    "tags": ["b", "a, c", '"quoted"', "back\\slash"],
+    "days": ["2024-01-01T00:00:00Z", "2024-01-01T00:00:00.5Z"],
+    "props": {"é": "line\nbreak", "empty": "", "quote": '"', "comma,": "\\N", "tab": "\t", "looks like a NUL": "\\u0000"},
+    "numbers": {"a": 1.25, "b": 3},
+    "flags": {"a": True, "b": False},
+    "moments": {"a": "2024-05-06T07:08:09Z"},
+    "type": "buy",
+}
+
+
+def _lake(folder: Path) -> Lake:
+    return Lake(folder / f"lake-{secrets.token_hex(3)}")
+
+
+def _load(lake: Lake, folder: Path, mapping: str, hours: dict[int, list[dict[str, Any]]]) -> None:
+    path = folder / f"{secrets.token_hex(3)}.yaml"
+    path.write_text(mapping, encoding="utf-8")
+    lakes.load(lake, load_mapping(str(path), []), hours)
+    build_profiles(lake)
+
+
+def _person(user: str, time: int, **more: Any) -> dict[str, Any]:
+    return {"user": user, "device": f"d-{user}", "time": time, "city": "Oslo", "props": {"x": "1"}, "type": "buy"} | more
+
+
+def test_every_kind_arrives(database: str, tmp_path: Path) -> None:
+    lake = _lake(tmp_path)
+    _load(
+        lake,
+        tmp_path,
+        KINDS,
+        {0: [{"user": "u1", "time": 1, **EVERYTHING}, {"user": "u2", "time": 2, "props": {}}, {"user": "", "time": 3}]},
+    )
+    load_sql(lake, "db", database, "profiles")
+    held = of_database(database)
+    assert held == of_lake(lake)
+    (full,) = (row for row in held.profiles.values() if row["user"] == "u1")
+    assert {name for name, value in full.items() if value is None} == set()
+    assert full["props"] == EVERYTHING["props"]
+
+
+def test_random_histories_arrive_by_changes_as_a_whole(databases: list[str], tmp_path: Path) -> None:
+    random_ = random.Random(5)
+    users, devices = ["u1", "u2", "u3", ""], ["d1", "d2", "d3", "d4"]
+    lake = _lake(tmp_path)
+    for step in range(7):
+        times = random_.sample(range(99), 4)
+        records = [_person(random_.choice(users), time, device=random_.choice(devices)) for time in times]
+        _load(lake, tmp_path, lakes.MAPPING, {random_.randrange(4): records})
+        for database in databases if step % 3 else ():
+            assert load_sql(lake, "db", database, "profiles").full == (step == 1)
+            assert of_database(database) == of_lake(lake)
+
+
+def test_who_was_merged_away_is_deleted_with_all_identifiers(database: str, tmp_path: Path) -> None:
+    lake = _lake(tmp_path)
+    _load(lake, tmp_path, lakes.MAPPING, {0: [_person("u1", 1), _person("", 2, device="d2", city="Rome")]})
+    load_sql(lake, "db", database, "profiles")
+    _load(lake, tmp_path, lakes.MAPPING, {1: [_person("u1", 3, device="d2")]})
+    report = load_sql(lake, "db", database, "profiles")
+    assert (report.full, report.written, report.deleted) == (False, 1, 1)
+    assert of_database(database) == of_lake(lake)
+
+
+def test_full_mode_loads_everything_each_time(database: str, tmp_path: Path) -> None:
+    lake = _lake(tmp_path)
+    _load(lake, tmp_path, lakes.MAPPING, {0: [_person("u1", 1), _person("u2", 2)]})
+    load_sql(lake, "db", database, "profiles", "full")
+    execute(database, "UPDATE profiles SET city = 'somebody changed it'")
+    execute(database, "INSERT INTO profiles (profile_id) VALUES ('nobody')")
+    execute(database, "DELETE FROM profiles_identifiers")
+    assert load_sql(lake, "db", database, "profiles", "changes").written == 0, "nothing was built since"
+    report = load_sql(lake, "db", database, "profiles", "full")
+    assert (report.full, report.written, report.deleted) == (True, 2, 1)
+    assert of_database(database) == of_lake(lake)
+
+
+def test_a_new_field_is_a_new_column_and_a_field_that_is_gone_keeps_its_own(database: str, tmp_path: Path) -> None:
+    lake = _lake(tmp_path)
+    wider = lakes.MAPPING + "  - {field: visits, from: visits, kind: int, merge: sum}\n"
+    _load(lake, tmp_path, lakes.MAPPING, {0: [_person("u1", 1), _person("u2", 2)]})
+    load_sql(lake, "db", database, "profiles")
+    _load(lake, tmp_path, wider, {1: [_person("u1", 3, visits=2)]})
+    load_sql(lake, "db", database, "profiles")
+    assert of_database(database) == of_lake(lake)
+    visits = 'SELECT "user", visits FROM profiles ORDER BY 1'
+    assert execute(database, visits) == [("u1", 2), ("u2", None)]
+    _load(lake, tmp_path, lakes.MAPPING, {2: [_person("u1", 4, visits=5, city="Rome")]})
+    assert not load_sql(lake, "db", database, "profiles").full
+    assert execute(database, visits) == [("u1", 2), ("u2", None)], "what it held stays"
+    assert execute(database, 'SELECT city FROM profiles ORDER BY "user"') == [("Rome",), ("Oslo",)]
+    _load(lake, tmp_path, wider, {3: [_person("u2", 5, visits=1)]})
+    assert load_sql(lake, "db", database, "profiles").full, "its column may be out of date for anybody"
+    assert of_database(database) == of_lake(lake)
+
+
+def test_a_changed_kind_is_refused_with_the_statement_that_helps(databases: list[str], tmp_path: Path) -> None:
+    first = _lake(tmp_path)
+    _load(first, tmp_path, lakes.MAPPING, {0: [_person("u1", 1, city="12")]})
+    for database in databases:
+        load_sql(first, "db", database, "profiles")
+    changes = {"kind: int": "city", "kind: 'map[string]string'": 'match("props.")'}
+    for kind, source in changes.items():
+        lake = _lake(tmp_path)
+        mapping = lakes.MAPPING.replace("from: city, kind: string", f"from: '{source}', {kind}")
+        _load(lake, tmp_path, mapping, {0: [_person("u1", 1, city="12")]})
+        for database in databases:
+            before = of_database(database)
+            with pytest.raises(ConfigurationError, match="the column city of the database has another type") as caught:
+                load_sql(lake, "db", database, "profiles")
+            assert of_database(database) == before
+            execute(database, str(caught.value).partition("filled anew): ")[2])
+            assert load_sql(lake, "db", database, "profiles").full
+            assert of_database(database) == of_lake(lake)
+
+
+def test_names_are_quoted(database: str, tmp_path: Path) -> None:
+    names = ["order", "City Name", "discount_%", 'say "hi"', ":bound", "été", "a.b", "x" * 63, "select", "%s", "{}"]
+    fields = "".join(f"  - {{field: '{name}', from: city, kind: string}}\n" for name in names)
+    lake = _lake(tmp_path)
+    _load(lake, tmp_path, lakes.MAPPING, {0: [_person("u1", 1)]})
+    load_sql(lake, "db", database, "Group by")
+    _load(lake, tmp_path, lakes.MAPPING + fields, {1: [_person("u1", 2)]})
+    load_sql(lake, "db", database, "Group by")
+    _load(lake, tmp_path, lakes.MAPPING + fields, {1: [_person("u1", 2, city="Rome")]})
+    load_sql(lake, "db", database, "Group by")
+    held = of_database(database, "Group by")
+    assert held == of_lake(lake)
+    assert [[row[name] for name in names] for row in held.profiles.values()] == [["Rome"] * len(names)]
+
+
+def test_two_names_that_a_database_takes_for_one_are_refused(database: str, tmp_path: Path) -> None:
+    lake = _lake(tmp_path)
+    _load(lake, tmp_path, lakes.MAPPING + "  - {field: CITY, from: city, kind: string}\n", {})
+    with pytest.raises(ConfigurationError, match="upper and lower case alone") as caught:
+        load_sql(lake, "db", database, "profiles")
+    assert "city, CITY" in str(caught.value)
+    assert of_database(database) is None
+
+
+def test_postgres_cuts_no_name(postgres: str, tmp_path: Path) -> None:
+    lake = _lake(tmp_path)
+    _load(lake, tmp_path, lakes.MAPPING + f"  - {{field: {'é' * 32}, from: city, kind: string}}\n", {})
+    with pytest.raises(ConfigurationError, match="64 bytes, at most 63"):
+        load_sql(lake, "db", postgres, "profiles")
+    with pytest.raises(ConfigurationError, match="the option `table`"):
+        load_sql(lake, "db", postgres, "t" * 52)
+
+
+def test_nul_characters_are_replaced_and_counted(database: str, tmp_path: Path) -> None:
+    lake = _lake(tmp_path)
+    odd = {"city": "a\0b", "props": {"k\0": "v\0w\0", "kept": "\\u0000 \\\\u0000", "\0": "\\\0"}}
+    _load(lake, tmp_path, lakes.MAPPING, {0: [_person("u\0", 1, **odd), _person("u2", 2), _person("u\ufffd", 3)]})
+    report = load_sql(lake, "db", database, "profiles")
+    assert report.replaced == 4, "user, device, city, props"
+    held = of_database(database)
+    (row,) = (row for row in held.profiles.values() if row["city"] == "a\ufffdb")
+    assert row["props"] == {"k\ufffd": "v\ufffdw\ufffd", "kept": "\\u0000 \\\\u0000", "\ufffd": "\\\ufffd"}
+    assert ("user", "u\ufffd") in held.identifiers
+
+
+def test_identifiers_too_long_for_an_index_are_left_out_and_counted(database: str, tmp_path: Path) -> None:
+    lake = _lake(tmp_path)
+    long = "".join(secrets.choice("abcdefghij0123456789") for _ in range(9000))
+    _load(lake, tmp_path, lakes.MAPPING, {0: [_person(long, 1, device="d1"), _person("é" * 512, 2, device="d2")]})
+    assert load_sql(lake, "db", database, "profiles").too_long == 1
+    held = of_database(database)
+    assert held.profiles == of_lake(lake).profiles
+    assert sorted(held.identifiers) == [("device", "d1"), ("device", "d2"), ("user", "é" * 512)]
+
+
+def test_a_table_of_somebody_else_is_left_alone(database: str, tmp_path: Path) -> None:
+    lake = _lake(tmp_path)
+    _load(lake, tmp_path, lakes.MAPPING, {0: [_person("u1", 1)]})
+    Path(tmp_path / "out").mkdir(exist_ok=True)
+    execute(database, "CREATE TABLE profiles (profile_id VARCHAR(32) PRIMARY KEY, note VARCHAR(10))")
+    execute(database, "INSERT INTO profiles VALUES ('mine', 'keep')")
+    with pytest.raises(ConfigurationError, match="that Profilemill did not fill"):
+        load_sql(lake, "db", database, "profiles")
+    assert execute(database, "SELECT * FROM profiles") == [("mine", "keep")]
+    load_sql(lake, "db", database, "people")
+    assert of_database(database, "people") == of_lake(lake)
+
+
+def test_two_writers_take_turns(database: str, tmp_path: Path) -> None:
+    lake = _lake(tmp_path)
+    _load(lake, tmp_path, lakes.MAPPING, {0: [_person(f"u{number}", number) for number in range(50)]})
+    with ThreadPoolExecutor(4) as pool:
+        reports = list(pool.map(lambda _: load_sql(lake, "db", database, "profiles"), range(4)))
+    assert sorted(report.written for report in reports) == [0, 0, 0, 50]
+    assert of_database(database) == of_lake(lake)
+
+
+def test_another_lake_replaces_everything(database: str, tmp_path: Path) -> None:
+    first, second = _lake(tmp_path), _lake(tmp_path)
+    _load(first, tmp_path, lakes.MAPPING, {0: [_person("u1", 1), _person("u2", 2)]})
+    _load(second, tmp_path, lakes.MAPPING, {0: [_person("u2", 2), _person("u3", 3)]})
+    load_sql(first, "db", database, "profiles")
+    assert load_sql(second, "db", database, "profiles").deleted == 1
+    assert of_database(database) == of_lake(second)
