@@ -13,7 +13,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from etl.destinations import sql_portable
-from etl.destinations.sql_rows import Counts, Rows, count_too_long, rows_of
+from etl.destinations.sql_rows import Counts, Rows, rows_of
 from etl.destinations.sql_tables import Existing, Tables, check_names, inspect_tables, tables_for, write_state
 from etl.engines.local import Connection
 from etl.errors import ConfigurationError, ProfilemillError, TransientError
@@ -99,9 +99,8 @@ def _load(lake: Lake, name: str, database: _Database, connection: sa.Connection,
     changed = None if since is None else changed_since(lake, version, since)
     with lake.workspace() as (local, _):
         counts = database.apply(connection, local, tables, existing, rows_of(local, version, changed))
-        too_long = count_too_long(local, version)
     write_state(connection, tables, version, existing.held)
-    return LoadReport(name, counts.written, counts.deleted, changed is None, database.shown, counts.replaced, too_long)
+    return LoadReport(name, counts.written, counts.deleted, changed is None, database.shown, counts.replaced, counts.too_long)
 
 
 def _known_build(existing: Existing, version: Version) -> int | None:

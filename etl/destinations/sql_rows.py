@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from etl.destinations.sql_tables import LONGEST_IDENTIFIER
-from etl.engines.local import Connection, rows
+from etl.engines.local import Connection
 from etl.engines.sql import identifier
 from etl.profiles.fields import ProfileField
 from etl.profiles.published import KEYS
@@ -21,24 +21,26 @@ from etl.profiles.versions import Version
 REPLACEMENT = "\ufffd"
 
 _BATCH = 5000
-_COUNT = "_replaced"
+_REPLACED, _TOO_LONG = _COUNTS = ("_replaced", "_too_long")
 
 
 @dataclass
 class Counts:
-    """What a load did: profiles written and deleted, and values of theirs whose NUL characters were replaced."""
+    """What a load did: profiles written and deleted, values of theirs whose NUL characters were replaced, and
+    identifiers left out, since they are longer than a database indexes."""
 
     written: int = 0
     deleted: int = 0
     replaced: int = 0
+    too_long: int = 0
 
 
 @dataclass(frozen=True)
 class Rows:
     """SQL over a connection that has the temporary table `changed_ids` where only changes are loaded.
 
-    `profiles` and `identifiers` have the columns of the tables, and `_replaced`; `changed` is SQL for the ids of
-    the profiles that changed, None where everything is loaded.
+    `profiles` and `identifiers` have the columns of the tables, and one of counts; `changed` is SQL for the ids of the
+    profiles that changed, None where everything is loaded.
     """
 
     profiles: str
@@ -60,17 +62,16 @@ def rows_of(connection: Connection, version: Version, changed: str | None) -> Ro
 
 
 def batches(connection: Connection, query: str, counts: Counts) -> Iterator[pa.RecordBatch]:
-    """The rows of a query of `Rows`, without `_replaced`, which is added to the counts."""
+    """The rows of a query of `Rows`; what its column of counts tells is added to `counts`."""
     for batch in connection.sql(query).to_arrow_reader(_BATCH):
-        if batch.num_rows:
-            counts.replaced += pc.sum(batch[_COUNT]).as_py() or 0
-            yield batch.drop_columns([_COUNT])
-
-
-def count_too_long(connection: Connection, version: Version) -> int:
-    """Identifiers that are not loaded because of their length."""
-    found: int = rows(connection, f"SELECT count(*) AS n FROM ({version.identifiers}) WHERE length(value) > {LONGEST_IDENTIFIER}")[0]["n"]
-    return found
+        found = batch.select([name for name in batch.schema.names if name not in _COUNTS])
+        if _REPLACED in batch.schema.names:
+            counts.replaced += pc.sum(batch[_REPLACED]).as_py() or 0
+        if _TOO_LONG in batch.schema.names:
+            counts.too_long += pc.sum(batch[_TOO_LONG]).as_py() or 0
+            found = found.filter(pc.is_valid(found["value"]))
+        if found.num_rows:
+            yield found
 
 
 def _profiles(source: str, fields: tuple[ProfileField, ...]) -> str:
@@ -86,14 +87,15 @@ def _profiles(source: str, fields: tuple[ProfileField, ...]) -> str:
             columns.append(f"{_without_nul(name)} AS {name}")
         else:
             columns.append(name)
-    return f"SELECT {', '.join(columns)}, {_sum(texts)} AS {_COUNT} FROM ({source})"
+    return f"SELECT {', '.join(columns)}, {_sum(texts)} AS {_REPLACED} FROM ({source})"
 
 
 def _identifiers(source: str) -> str:
-    # Two values may become equal when their NULs are replaced; one of them has to do.
-    return f"""SELECT namespace, {_without_nul("value")} AS value, any_value(profile_id) AS profile_id, min(first_seen) AS first_seen,
-            0 AS {_COUNT}
-        FROM ({source}) WHERE length(value) <= {LONGEST_IDENTIFIER} GROUP BY ALL"""
+    # Two values may become equal when their NULs are replaced; one of them has to do. Too long ones become null.
+    short = f"CASE WHEN length(value) <= {LONGEST_IDENTIFIER} THEN {_without_nul('value')} END"
+    return f"""SELECT namespace, short AS value, any_value(profile_id) AS profile_id, min(first_seen) AS first_seen,
+            count(*) FILTER (short IS NULL) AS {_TOO_LONG}
+        FROM (SELECT namespace, {short} AS short, profile_id, first_seen FROM ({source})) GROUP BY namespace, short"""
 
 
 def _sum(conditions: list[str]) -> str:
