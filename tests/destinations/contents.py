@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-import sqlalchemy as sa
+import psycopg
 
 from etl.engines.local import rows
 from etl.lake.layout import Lake
 from etl.lake.tables import transaction_of
 from etl.profiles.published import published_fields, published_query
 from tests.profiles import lakes
+
+_SQLITE_DATE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}")
 
 
 @dataclass(frozen=True)
@@ -39,32 +45,39 @@ def of_lake(lake: Lake) -> Contents:
 
 
 def of_database(url: str, table: str = "profiles") -> Contents | None:
-    """What a database holds; None where it was never loaded. All of it is read in one transaction."""
-    options: dict[str, Any] = {"isolation_level": "REPEATABLE READ"} if url.startswith("postgresql") else {}
-    engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"), poolclass=sa.NullPool, **options)
-    with engine.begin() as connection:
-        if not sa.inspect(connection).has_table(f"{table}_state"):
+    """What a database holds; None where it was never loaded. All of it is read in one transaction, by its own driver."""
+    with _connect(url) as connection:
+        if url.startswith("postgresql"):
+            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+            tables = "SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = "
+        else:
+            connection.execute("BEGIN")
+            tables = "SELECT 1 FROM sqlite_master WHERE name = "
+        if connection.execute(f"{tables} '{table}_state'").fetchone() is None:
             return None
-        metadata = sa.MetaData()
-        profiles, identifiers, state = (sa.Table(name, metadata, autoload_with=connection) for name in _names(table))
-        (build,) = connection.execute(sa.select(state.c.build)).scalars().all()
-        found = [dict(row) for row in connection.execute(sa.select(profiles)).mappings()]
-        owners = connection.execute(sa.select(identifiers.c.namespace, identifiers.c.value, identifiers.c.profile_id)).all()
-    plain = {row["profile_id"]: {name: _plain(value) for name, value in row.items()} for row in found}
-    assert len(plain) == len(found)
-    return Contents(build, plain, {(namespace, value): owner for namespace, value, owner in owners})
+        ((build,),) = connection.execute(f'SELECT build FROM "{table}_state"').fetchall()
+        found = connection.execute(f'SELECT * FROM "{table}"')
+        names = [column[0] for column in found.description]
+        profiles = {row[0]: {name: _plain(value) for name, value in zip(names, row, strict=True)} for row in found.fetchall()}
+        owners = connection.execute(f'SELECT namespace, value, profile_id FROM "{table}_identifiers"').fetchall()
+    return Contents(build, profiles, {(namespace, value): owner for namespace, value, owner in owners})
 
 
 def execute(url: str, statement: str) -> list[Any]:
     """Runs one statement of a database's owner."""
-    engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"), poolclass=sa.NullPool)
-    with engine.begin() as connection:
-        result = connection.execute(sa.text(statement))
-        return list(result.all()) if result.returns_rows else []
+    with _connect(url) as connection:
+        result = connection.execute(statement)
+        return result.fetchall() if result.description else []
 
 
-def _names(table: str) -> tuple[str, str, str]:
-    return table, f"{table}_identifiers", f"{table}_state"
+@contextmanager
+def _connect(url: str) -> Iterator[Any]:
+    if url.startswith("postgresql"):
+        with psycopg.connect(url, autocommit=True) as connection:
+            yield connection
+    else:
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as file:
+            yield file
 
 
 def _plain(value: Any) -> Any:
@@ -72,6 +85,8 @@ def _plain(value: Any) -> Any:
         return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
     if isinstance(value, str) and value[:1] in ("{", "["):
         return json.loads(value)
+    if isinstance(value, str) and _SQLITE_DATE.fullmatch(value):
+        return datetime.fromisoformat(value).replace(tzinfo=UTC)
     if isinstance(value, dict):
         return {key: item.isoformat() if isinstance(item, datetime) else item for key, item in value.items()}
     if isinstance(value, list):

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import os
 import random
-import secrets
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -25,38 +25,44 @@ from tests.profiles import lakes
 
 pytestmark = pytest.mark.xdist_group("postgres")
 
-KILLS = int(os.environ.get("PROFILEMILL_KILLS", "4"))
+KILLS = int(os.environ.get("PROFILEMILL_KILLS", "6"))
 SEED = int(os.environ.get("PROFILEMILL_SEED", "11"))
-PEOPLE = 1000
-LOADER = """
-import sys
+# Forks a loader for every line, so that the imports are paid for once.
+FORKS = """
+import os, sys
 from pathlib import Path
+import etl.destinations.sql_postgres
 from etl.destinations.sql import load_sql
 from etl.lake.layout import Lake
-if sys.argv[2].startswith("postgresql"):
-    import etl.destinations.sql_postgres
-print("ready", flush=True)
-load_sql(Lake(Path(sys.argv[1])), "db", sys.argv[2], "profiles")
+for line in sys.stdin:
+    lake, url = line.split()
+    child = os.fork()
+    if not child:
+        load_sql(Lake(Path(lake)), "db", url, "profiles")
+        os._exit(0)
+    print(child, flush=True)
+    print(os.waitpid(child, 0)[1], flush=True)
 """
+
+
+def _versions(folder: Path, people: int) -> tuple[Lake, Lake]:
+    """A lake at a build, and the same lake one build later: people are new, changed, and merged away."""
+    older, newer = Lake(folder / "older"), Lake(folder / "newer")
+    mapping = lakes.mapping_in(folder)
+    props = {"x": "y" * 80}
+    known = [{"user": f"u{number}", "device": f"d{number}", "time": 1, "city": "Oslo", "props": props} for number in range(people)]
+    lakes.load(older, mapping, {0: [*known, {"device": "lonely", "time": 1, "city": "Rome"}]})
+    build_profiles(older)
+    shutil.copytree(older.root, newer.root)
+    devices = {number: "lonely" if number == 7 else f"e{number}" for number in range(7, 2 * people, 5)}
+    lakes.load(newer, mapping, {1: [{"user": f"u{number}", "device": device, "time": 2} for number, device in devices.items()]})
+    assert build_profiles(newer).merged_away == 1
+    return older, newer
 
 
 @pytest.fixture(scope="module")
 def versions(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lake, Lake]:
-    """A lake at a build, and the same lake one build later: people are new, changed, and merged away."""
-    folder = tmp_path_factory.mktemp("versions")
-    older, newer = Lake(folder / "older"), Lake(folder / "newer")
-    mapping = lakes.mapping_in(folder)
-    people = [{"user": f"u{n}", "device": f"d{n}", "time": 1, "city": "Oslo", "props": {"x": secrets.token_hex(40)}} for n in range(PEOPLE)]
-    lakes.load(older, mapping, {0: [*people, {"device": "lonely", "time": 1, "city": "Rome"}]})
-    build_profiles(older)
-    shutil.copytree(older.root, newer.root)
-    lakes.load(
-        newer,
-        mapping,
-        {1: [{"user": f"u{n}", "device": "lonely" if n == 7 else f"e{n}", "time": 2, "city": "Rome"} for n in range(7, 2 * PEOPLE, 5)]},
-    )
-    assert build_profiles(newer).merged_away == 1
-    return older, newer
+    return _versions(tmp_path_factory.mktemp("versions"), 30)
 
 
 def test_a_connection_cut_at_any_statement_leaves_the_version_before(versions: tuple[Lake, Lake], postgres: str) -> None:
@@ -98,30 +104,35 @@ def test_a_commit_whose_answer_is_lost_is_not_loaded_twice(versions: tuple[Lake,
         assert load_sql(older, "db", proxy.url, "profiles").written == 0
 
 
-def test_a_killed_process_leaves_one_of_the_two_versions(versions: tuple[Lake, Lake], databases: list[str]) -> None:
+def test_a_killed_process_leaves_one_of_the_two_versions(databases: list[str], tmp_path: Path) -> None:
     random_ = random.Random(SEED)
-    contents = {of_lake(lake).build: of_lake(lake) for lake in versions}
-    for database in databases:
-        durations = []
-        for lake in versions:
-            begin = time.monotonic()
-            load_sql(lake, "db", database, "profiles")
-            durations.append(time.monotonic() - begin)
-        for number in range(KILLS):
-            # The older lake is a step back, so everything is loaded; to the newer one, what changed.
-            lake, duration = versions[number % 2], durations[number % 2]
-            _kill_within(lake, database, random_.uniform(0, 1.2 * duration))
-            held = of_database(database)
-            assert held == contents[held.build]
-            load_sql(lake, "db", database, "profiles")
-            assert of_database(database) == of_lake(lake)
+    versions = _versions(tmp_path, 1500)
+    contents = {held.build: held for held in map(of_lake, versions)}
+    killed = 0
+    with subprocess.Popen(
+        [sys.executable, "-c", FORKS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
+    ) as forks:
+        for database in databases:
+            durations = [_load_and_kill(forks, lake, database, 60)[0] for lake in versions]
+            for number in range(KILLS):
+                # The older lake is a step back, so everything is loaded; to the newer one, what changed.
+                lake, duration = versions[number % 2], durations[number % 2]
+                killed += _load_and_kill(forks, lake, database, random_.uniform(0, duration))[1]
+                held = of_database(database)
+                assert held == contents[held.build]
+                load_sql(lake, "db", database, "profiles")
+                assert of_database(database) == of_lake(lake)
+    assert killed > KILLS / 2
 
 
-def _kill_within(lake: Lake, database: str, seconds: float) -> None:
-    arguments = [sys.executable, "-c", LOADER, str(lake.root), database]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]) as process:
-        assert process.stdout is not None and process.stdout.readline() == b"ready\n"
-        try:
-            assert process.wait(timeout=seconds) == 0
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
+def _load_and_kill(forks: subprocess.Popen[str], lake: Lake, database: str, seconds: float) -> tuple[float, bool]:
+    """Loads in a process of its own and kills that after `seconds`; how long it ran, and whether it was killed."""
+    assert forks.stdin is not None and forks.stdout is not None
+    print(lake.root, database, file=forks.stdin, flush=True)
+    child, begin = int(forks.stdout.readline()), time.monotonic()
+    timer = threading.Timer(seconds, os.kill, (child, signal.SIGKILL))
+    timer.start()
+    status = int(forks.stdout.readline())
+    timer.cancel()
+    assert status in (0, signal.SIGKILL)
+    return time.monotonic() - begin, status == signal.SIGKILL
