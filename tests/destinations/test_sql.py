@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import random
+import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from etl.destinations.sql import load_sql
-from etl.errors import ConfigurationError
+from etl.errors import ConfigurationError, TransientError
 from etl.lake.layout import Lake
 from etl.mapping import load_mapping
 from etl.profiles.build import build_profiles
@@ -245,3 +249,60 @@ def test_another_lake_replaces_everything(database: str, history: History) -> No
     load_sql(first, "db", database, "profiles")
     assert load_sql(second, "db", database, "profiles").deleted == 1
     assert of_database(database) == of_lake(second)
+
+
+def test_the_query_on_the_page(postgres: str, history: History) -> None:
+    page = (Path(__file__).parents[2] / "docs/destinations.md").read_text(encoding="utf-8")
+    (query,) = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
+    (lake,) = history(TWO)
+    load_sql(lake, "db", postgres, "profiles")
+    assert execute(postgres, query) == [("Oslo", "1")]
+
+
+def test_postgres_has_the_documented_columns_and_indexes(postgres: str, history: History) -> None:
+    (lake,) = history((KINDS, {0: [{"user": "u1", "time": 1, **EVERYTHING}]}))
+    load_sql(lake, "db", postgres, "profiles")
+    columns = "SELECT column_name, data_type, is_nullable FROM information_schema.columns WHERE table_schema = current_schema()"
+    types = {name: (type_, nullable) for name, type_, nullable in execute(postgres, f"{columns} AND table_name = 'profiles'")}
+    assert types == {
+        "profile_id": ("character varying", "NO"),
+        **dict.fromkeys(("first_seen", "last_seen", "day"), ("timestamp with time zone", "YES")),
+        "user": ("text", "YES"),
+        "whole": ("bigint", "YES"),
+        "broken": ("double precision", "YES"),
+        "yes": ("boolean", "YES"),
+        **dict.fromkeys(("tags", "days", "props", "numbers", "flags", "moments", "counts"), ("jsonb", "YES")),
+    }
+    indexes = "SELECT indexdef FROM pg_indexes WHERE schemaname = current_schema() AND tablename = 'profiles_identifiers'"
+    assert {definition.rpartition("(")[2] for (definition,) in execute(postgres, indexes)} == {"namespace, value)", "profile_id)"}
+
+
+def test_a_wrong_password_is_not_shown(postgres: str, history: History) -> None:
+    (lake,) = history(TWO)
+    with pytest.raises(TransientError, match="password authentication failed") as caught:
+        load_sql(lake, "db", sa.make_url(postgres).set(password="hush-hush").render_as_string(hide_password=False), "profiles")
+    assert "hush" not in str(caught.value)
+
+
+def test_data_of_people_is_in_no_error(postgres: str, history: History) -> None:
+    (lake,) = history(TWO)
+    load_sql(lake, "db", postgres, "profiles")
+    execute(postgres, "ALTER TABLE profiles ADD CHECK (city <> 'Oslo') NOT VALID")
+    with pytest.raises(ConfigurationError, match="violates check constraint") as caught:
+        execute(postgres, "DELETE FROM profiles")
+        load_sql(lake, "db", postgres, "profiles", "full")
+    assert "Oslo" not in str(caught.value)
+
+
+def test_a_missing_driver_says_what_to_install(tmp_path: Path) -> None:
+    code = f"""
+import sys
+sys.modules["psycopg"] = None
+from pathlib import Path
+from etl.destinations.sql import load_sql
+from etl.lake.layout import Lake
+load_sql(Lake(Path({str(tmp_path)!r})), "db", "postgresql://me:hush@127.0.0.1/x", "profiles")
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=60)
+    assert "pip install 'profilemill[postgres]'" in done.stderr
+    assert "hush" not in done.stderr.splitlines()[-1]
