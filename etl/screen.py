@@ -106,6 +106,7 @@ def show_load(report: LoadReport) -> None:
         if report.written or report.deleted or report.full
         else "up to date"
     )
+    what += f", {report.events:,} events written" if report.events else ""
     out.print(f"[bold]{escape(report.destination)}[/]  {what}  {escape(report.location)}")
     if report.replaced:
         out.print(f"  {report.replaced:,} values with NUL characters, each written as U+FFFD")

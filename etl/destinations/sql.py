@@ -13,8 +13,10 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from etl.destinations import sql_portable
+from etl.destinations.events import current_events
+from etl.destinations.sql_events import Append, EventLoad, fields_of
 from etl.destinations.sql_rows import Counts, Rows, rows_of
-from etl.destinations.sql_tables import Existing, Tables, check_names, inspect_tables, tables_for, write_state
+from etl.destinations.sql_tables import Existing, Held, Tables, check_names, inspect_tables, kinds_of, tables_for, write_state
 from etl.engines.local import Connection
 from etl.errors import ConfigurationError, ProfilemillError, TransientError
 from etl.lake.layout import Lake
@@ -32,11 +34,13 @@ class _Database:
     shown: str
     transaction: Callable[[], AbstractContextManager[sa.Connection]]
     apply: Callable[[sa.Connection, Connection, Tables, Existing, Rows], Counts]
+    append: Append
 
 
-def load_sql(lake: Lake, name: str, url: str, table: str, mode: Mode = "changes") -> LoadReport:
+def load_sql(lake: Lake, name: str, url: str, table: str, mode: Mode = "changes", events: bool = False) -> LoadReport:
     """Brings the tables up to the newest build: people who changed since the build they hold, or everybody where the
     mode is `full`, where the changes are not known any more, or where a field is new. People who are gone are deleted.
+    With `events` there is a table for each stream too, brought up to the loads in force.
 
     Raises TransientError where the database is away or went away, ConfigurationError where it refuses; either way the
     tables are as they were.
@@ -45,7 +49,7 @@ def load_sql(lake: Lake, name: str, url: str, table: str, mode: Mode = "changes"
     driver_errors = (sa.exc.DBAPIError, database.engine.dialect.loaded_dbapi.Error)
     try:
         with database.transaction() as connection:
-            return _load(lake, name, database, connection, table, mode)
+            return _load(lake, name, database, connection, table, mode, events)
     except driver_errors as error:
         raise _refusal(error, name, database) from error
     except OSError as error:
@@ -83,24 +87,34 @@ def _open(name: str, url: str, table: str) -> _Database:
         ) from error
     shown = parsed.render_as_string(hide_password=True)
     if postgres:
-        return _Database(engine, shown, lambda: sql_postgres.transaction(engine, table), sql_postgres.apply)
-    return _Database(engine, shown, lambda: sql_portable.transaction(engine), sql_portable.apply)
+        return _Database(engine, shown, lambda: sql_postgres.transaction(engine, table), sql_postgres.apply, sql_postgres.append)
+    return _Database(engine, shown, lambda: sql_portable.transaction(engine), sql_portable.apply, sql_portable.append)
 
 
-def _load(lake: Lake, name: str, database: _Database, connection: sa.Connection, table: str, mode: Mode) -> LoadReport:
+def _load(lake: Lake, name: str, database: _Database, connection: sa.Connection, table: str, mode: Mode, events: bool) -> LoadReport:
     # Read within the transaction: a load that had to wait must not put an older version over a newer one.
     version = current_version(lake)
     tables = tables_for(version.fields, table)
-    check_names(tables, connection.dialect, name)
+    for one in tables.all:
+        check_names(one, connection.dialect, name)
     existing = inspect_tables(connection, tables, name)
+    held = existing.held
     since = None if mode == "full" else _known_build(existing, version)
-    if since == version.build:
-        return LoadReport(name, 0, 0, False, database.shown)
     changed = None if since is None else changed_since(lake, version, since)
+    counts, done = Counts(), since != version.build
+    streams = current_events(lake) if events else []
+    held_events = {} if held is None else held.events
     with lake.workspace() as (local, _):
-        counts = database.apply(connection, local, tables, existing, rows_of(local, version, changed))
-    write_state(connection, tables, version, existing.held)
-    return LoadReport(name, counts.written, counts.deleted, changed is None, database.shown, counts.replaced, counts.too_long)
+        if done:
+            counts = database.apply(connection, local, tables, existing, rows_of(local, version, changed))
+        if events:
+            part = EventLoad(connection, local, table, name, database.append)
+            done |= part.run(streams, None if mode == "full" else held_events, counts)
+    if done:
+        now = Held(version.source, version.build, kinds_of(version.fields), held_events | fields_of(streams))
+        write_state(connection, tables, now, held)
+    full = changed is None
+    return LoadReport(name, counts.written, counts.deleted, full, database.shown, counts.replaced, counts.too_long, counts.events)
 
 
 def _known_build(existing: Existing, version: Version) -> int | None:

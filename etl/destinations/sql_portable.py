@@ -60,6 +60,11 @@ def apply(database: sa.Connection, connection: Connection, tables: Tables, exist
     return counts
 
 
+def append(database: sa.Connection, connection: Connection, table: sa.Table[Any], query: str, counts: Counts) -> int:
+    """Adds the rows of a query to a table; how many."""
+    return sum(_execute_many(database, table, sa.insert(_plain(table)), batch) for batch in batches(connection, query, counts))
+
+
 def _ids(connection: Connection, query: str) -> list[str]:
     found: list[str] = arrow(connection, query)["profile_id"].to_pylist()
     return found
@@ -74,12 +79,16 @@ def _delete(database: sa.Connection, table: sa.Table[Any], ids: Sequence[str]) -
 
 def _write(database: sa.Connection, table: sa.Table[Any], batch: pa.RecordBatch) -> int:
     """Inserts rows or, where the database can say it in one statement, updates those that are there."""
-    columns = [column.name for column in table.columns]
-    values = [_driver_values(batch[name], database.dialect.name) for name in columns]
-    statement = _upsert(database, table, columns)
+    statement = _upsert(database, table)
     if statement is None:
         _delete(database, table, batch["profile_id"].to_pylist())
         statement = sa.insert(_plain(table))
+    return _execute_many(database, table, statement, batch)
+
+
+def _execute_many(database: sa.Connection, table: sa.Table[Any], statement: sa.Insert, batch: pa.RecordBatch) -> int:
+    columns = [column.name for column in table.columns]
+    values = [_driver_values(batch[name], database.dialect.name) for name in columns]
     compiled = statement.compile(dialect=database.dialect, column_keys=columns)
     if compiled.positional:
         order = [columns.index(name) for name in compiled.positiontup or ()]
@@ -89,9 +98,9 @@ def _write(database: sa.Connection, table: sa.Table[Any], batch: pa.RecordBatch)
     return int(batch.num_rows)
 
 
-def _upsert(database: sa.Connection, table: sa.Table[Any], columns: Sequence[str]) -> sa.Insert | None:
+def _upsert(database: sa.Connection, table: sa.Table[Any]) -> sa.Insert | None:
     keys = [column.name for column in table.primary_key]
-    others = [name for name in columns if name not in keys]
+    others = [column.name for column in table.columns if column.name not in keys]
     if database.dialect.name == "sqlite":
         insert = sqlite.insert(_plain(table))
         return insert.on_conflict_do_update(index_elements=keys, set_={name: insert.excluded[name] for name in others})
@@ -111,6 +120,8 @@ def _driver_values(column: pa.Array, dialect: str) -> list[Any]:
     """Dates as UTC without a zone: SQLite stores text, and the others take them for UTC in their session."""
     if pa.types.is_timestamp(column.type) and dialect == "sqlite":
         column = column.cast(pa.timestamp("us")).cast(pa.string())
+    if pa.types.is_date(column.type) and dialect == "sqlite":
+        column = column.cast(pa.string())
     if pa.types.is_string(column.type):
         texts: list[Any] = column.to_numpy(zero_copy_only=False).tolist()  # many times faster than to_pylist
         return texts

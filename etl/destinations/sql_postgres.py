@@ -21,6 +21,8 @@ from etl.destinations.sql_rows import Counts, Rows, batches
 from etl.destinations.sql_tables import Existing, Tables, evolve
 from etl.engines.local import Connection
 
+Driver = psycopg.Connection[Any]
+
 _CSV = pyarrow.csv.WriteOptions(include_header=False, quoting_style="all_valid")  # null is what has no quotes
 _IDS = 100_000
 
@@ -44,10 +46,33 @@ def apply(database: sa.Connection, connection: Connection, tables: Tables, exist
     return _Apply(database, connection, tables, rows).run(existing)
 
 
+def append(database: sa.Connection, connection: Connection, table: sa.Table[Any], query: str, counts: Counts) -> int:
+    """Adds the rows of a query to a table; how many."""
+    columns = [column.name for column in table.columns]
+    return _copy(_driver(database), batches(connection, query, counts), sql.Identifier(table.name), columns)
+
+
+def _copy(driver: Driver, found: Iterable[pa.RecordBatch], target: sql.Composable, columns: list[str]) -> int:
+    names = sql.SQL(", ").join(map(sql.Identifier, columns))
+    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(target, names)
+    count = 0
+    with driver.cursor() as cursor, cursor.copy(statement) as copy:
+        for batch in found:
+            text = pa.BufferOutputStream()
+            pyarrow.csv.write_csv(batch.select(columns), text, _CSV)
+            copy.write(text.getvalue().to_pybytes())
+            count += batch.num_rows
+    return count
+
+
+def _driver(database: sa.Connection) -> Driver:
+    return cast(Driver, database.connection.driver_connection)
+
+
 class _Apply:
     def __init__(self, database: sa.Connection, connection: Connection, tables: Tables, rows: Rows) -> None:
         self.database, self.connection, self.tables, self.rows = database, connection, tables, rows
-        self.driver = cast("psycopg.Connection[Any]", database.connection.driver_connection)
+        self.driver = _driver(database)
         self.counts = Counts()
 
     def run(self, existing: Existing) -> Counts:
@@ -81,26 +106,11 @@ class _Apply:
             return None
         name = sql.Identifier("_incoming_changed")
         self._execute("CREATE TEMPORARY TABLE {} (profile_id VARCHAR(32)) ON COMMIT DROP", name)
-        self._copy_batches(self.connection.sql(self.rows.changed).to_arrow_reader(_IDS), name, ["profile_id"])
+        _copy(self.driver, self.connection.sql(self.rows.changed).to_arrow_reader(_IDS), name, ["profile_id"])
         return name
 
     def _copy(self, query: str, target: sa.Table[Any]) -> int:
-        found = batches(self.connection, query, self.counts)
-        return self._copy_batches(found, sql.Identifier(target.name), [column.name for column in target.columns])
-
-    def _copy_batches(self, found: Iterable[pa.RecordBatch], target: sql.Composable, columns: list[str]) -> int:
-        names = sql.SQL(", ").join(map(sql.Identifier, columns))
-        count = 0
-        with (
-            self.driver.cursor() as cursor,
-            cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(target, names)) as copy,
-        ):
-            for batch in found:
-                text = pa.BufferOutputStream()
-                pyarrow.csv.write_csv(batch.select(columns), text, _CSV)
-                copy.write(text.getvalue().to_pybytes())
-                count += batch.num_rows
-        return count
+        return append(self.database, self.connection, target, query, self.counts)
 
     def _delete(self, target: sa.Table[Any], incoming: sa.Table[Any], among: sql.Composable | None) -> int:
         """Deletes the rows whose key is not incoming, of the changed profiles or of all."""

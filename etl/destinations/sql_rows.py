@@ -5,7 +5,7 @@ PostgreSQL takes no NUL in text, and SQLite's functions end at one, so every dat
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -26,13 +26,14 @@ _REPLACED, _TOO_LONG = _COUNTS = ("_replaced", "_too_long")
 
 @dataclass
 class Counts:
-    """What a load did: profiles written and deleted, values of theirs whose NUL characters were replaced, and
-    identifiers left out, since they are longer than a database indexes."""
+    """What a load did: profiles written and deleted, values whose NUL characters were replaced, identifiers left out,
+    since they are longer than a database indexes, and events written."""
 
     written: int = 0
     deleted: int = 0
     replaced: int = 0
     too_long: int = 0
+    events: int = 0
 
 
 @dataclass(frozen=True)
@@ -55,27 +56,18 @@ def rows_of(connection: Connection, version: Version, changed: str | None) -> Ro
         connection.execute(f"CREATE TEMP TABLE changed_ids AS {changed}")
         among = "SEMI JOIN changed_ids USING (profile_id)"
     return Rows(
-        _profiles(f"SELECT * FROM ({version.profiles}) {among}", version.fields),
+        row_query(f"SELECT * FROM ({version.profiles}) {among}", KEYS, version.fields),
         _identifiers(f"SELECT * FROM ({version.identifiers}) {among}"),
         None if changed is None else "SELECT profile_id FROM changed_ids",
     )
 
 
-def batches(connection: Connection, query: str, counts: Counts) -> Iterator[pa.RecordBatch]:
-    """The rows of a query of `Rows`; what its column of counts tells is added to `counts`."""
-    for batch in connection.sql(query).to_arrow_reader(_BATCH):
-        found = batch.select([name for name in batch.schema.names if name not in _COUNTS])
-        if _REPLACED in batch.schema.names:
-            counts.replaced += pc.sum(batch[_REPLACED]).as_py() or 0
-        if _TOO_LONG in batch.schema.names:
-            counts.too_long += pc.sum(batch[_TOO_LONG]).as_py() or 0
-            found = found.filter(pc.is_valid(found["value"]))
-        if found.num_rows:
-            yield found
-
-
-def _profiles(source: str, fields: tuple[ProfileField, ...]) -> str:
-    texts, columns = [], [identifier(key) for key in KEYS]
+def row_query(source: str, keys: Mapping[str, str], fields: Iterable[ProfileField]) -> str:
+    """SQL that makes rows ready: the key columns (name -> type), then the fields, then the number of values with NULs."""
+    texts = []
+    columns = [
+        f"{_without_nul(identifier(key))} AS {identifier(key)}" if type_ == "VARCHAR" else identifier(key) for key, type_ in keys.items()
+    ]
     for field in fields:
         name = identifier(field.name)
         if field.kind.is_map or field.kind.is_list:
@@ -88,6 +80,19 @@ def _profiles(source: str, fields: tuple[ProfileField, ...]) -> str:
         else:
             columns.append(name)
     return f"SELECT {', '.join(columns)}, {_sum(texts)} AS {_REPLACED} FROM ({source})"
+
+
+def batches(connection: Connection, query: str, counts: Counts) -> Iterator[pa.RecordBatch]:
+    """The rows of a query of rows; what its column of counts tells is added to `counts`."""
+    for batch in connection.sql(query).to_arrow_reader(_BATCH):
+        found = batch.select([name for name in batch.schema.names if name not in _COUNTS])
+        if _REPLACED in batch.schema.names:
+            counts.replaced += pc.sum(batch[_REPLACED]).as_py() or 0
+        if _TOO_LONG in batch.schema.names:
+            counts.too_long += pc.sum(batch[_TOO_LONG]).as_py() or 0
+            found = found.filter(pc.is_valid(found["value"]))
+        if found.num_rows:
+            yield found
 
 
 def _identifiers(source: str) -> str:

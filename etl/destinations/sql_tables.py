@@ -7,7 +7,7 @@ one row: which build the two hold, and which fields were written.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -20,18 +20,17 @@ from sqlalchemy.schema import CreateColumn
 from etl.errors import ConfigurationError
 from etl.profiles.fields import ProfileField
 from etl.profiles.published import KEYS
-from etl.profiles.versions import Version
 
 LONGEST_IDENTIFIER = 512  # characters: what every database indexes
 
-_DATE = sa.DateTime(timezone=True)
+DATE = sa.DateTime(timezone=True)
 _JSON = sa.JSON().with_variant(JSONB(), "postgresql")
 _TYPES: dict[str, Any] = {
     "string": sa.Text(),
     "int": sa.BigInteger(),
     "number": sa.Double(),
     "bool": sa.Boolean(),
-    "date": _DATE,
+    "date": DATE,
 }
 
 
@@ -51,31 +50,32 @@ class Tables:
 
 @dataclass(frozen=True)
 class Held:
-    """What the database held before: build `build` of the table `source`, with these fields (name -> kind)."""
+    """What the database held before: build `build` of the table `source`, with these fields (name -> kind), and events
+    by stream with theirs."""
 
     source: str
     build: int
     fields: dict[str, str]
+    events: dict[str, dict[str, str]]
 
 
 def tables_for(fields: Sequence[ProfileField], name: str) -> Tables:
     """The tables for profiles of these fields."""
     metadata = sa.MetaData()
-    columns: list[sa.Column[Any]] = [sa.Column(field.name, _type(field)) for field in fields]
     profiles = sa.Table(
         name,
         metadata,
         sa.Column("profile_id", sa.String(32), primary_key=True),
-        *(sa.Column(column, _DATE) for column in KEYS if column != "profile_id"),
-        *columns,
+        *(sa.Column(column, DATE) for column in KEYS if column != "profile_id"),
+        *field_columns(fields),
     )
     identifiers = sa.Table(
         f"{name}_identifiers",
         metadata,
-        sa.Column("namespace", _exact(100), primary_key=True),
-        sa.Column("value", _exact(LONGEST_IDENTIFIER), primary_key=True),
+        sa.Column("namespace", exact_text(100), primary_key=True),
+        sa.Column("value", exact_text(LONGEST_IDENTIFIER), primary_key=True),
         sa.Column("profile_id", sa.String(32), nullable=False, index=True),
-        sa.Column("first_seen", _DATE),
+        sa.Column("first_seen", DATE),
     )
     state = sa.Table(
         f"{name}_state",
@@ -83,28 +83,28 @@ def tables_for(fields: Sequence[ProfileField], name: str) -> Tables:
         sa.Column("source", sa.String(64), primary_key=True),
         sa.Column("build", sa.BigInteger()),
         sa.Column("fields", sa.Text()),
-        sa.Column("loaded_at", _DATE),
+        sa.Column("events", sa.Text()),
+        sa.Column("loaded_at", DATE),
     )
     return Tables(name, profiles, identifiers, state)
 
 
-def _exact(length: int) -> Any:
+def exact_text(length: int) -> Any:
     """A text that is compared by its characters; MySQL's own way takes `U1` and `u1` for equal."""
     return sa.String(length).with_variant(sa.String(length, collation="utf8mb4_bin"), "mysql", "mariadb")
 
 
-def _type(field: ProfileField) -> Any:
-    return _JSON if field.kind.is_map or field.kind.is_list else _TYPES[field.kind.name]
+def field_columns(fields: Iterable[ProfileField]) -> list[sa.Column[Any]]:
+    return [sa.Column(field.name, _JSON if field.kind.is_map or field.kind.is_list else _TYPES[field.kind.name]) for field in fields]
 
 
-def check_names(tables: Tables, dialect: sa.Dialect, destination: str) -> None:
+def check_names(table: sa.Table[Any], dialect: sa.Dialect, destination: str) -> None:
     """Raises ConfigurationError for names that the database would cut off, and for columns that differ in case alone:
     most databases take those for one."""
     longest = dialect.max_identifier_length
-    for table in tables.all:
-        _refuse_long(table.name, longest, destination, "give the option `table` a shorter name")
+    _refuse_long(table.name, longest, destination, "give the option `table` a shorter name")
     seen: dict[str, str] = {}
-    for column in tables.profiles.columns:
+    for column in table.columns:
         _refuse_long(column.name, longest, destination, "give the field a shorter name in its mapping")
         other = seen.setdefault(column.name.casefold(), column.name)
         if other != column.name:
@@ -129,33 +129,43 @@ def _refuse_long(name: str, longest: int, destination: str, next_step: str) -> N
 
 @dataclass(frozen=True)
 class Existing:
-    """How far the database has the tables: `absent` tables, `missing` columns of those that are there, and what it holds."""
+    """How far the database has some tables: `absent` ones, `missing` columns of those that are there; what it holds."""
 
     absent: tuple[sa.Table[Any], ...]
     missing: tuple[sa.Column[Any], ...]
-    held: Held | None
+    held: Held | None = None
 
 
 def inspect_tables(database: sa.Connection, tables: Tables, destination: str) -> Existing:
-    """Looks and changes nothing. Raises ConfigurationError for a table that somebody else filled, and for a column
-    whose type does not fit its field, with the statement that makes way for another one."""
+    """Looks at the three tables and changes nothing. Raises ConfigurationError as `compare_tables`, and for a table that
+    somebody else filled."""
+    found = compare_tables(database, tables.all, destination)
+    held = None
+    if tables.state not in found.absent:
+        known = [column for column in tables.state.columns if column not in found.missing]
+        row = database.execute(sa.select(*known)).mappings().one_or_none()
+        if row is not None:
+            events = json.loads(row.get("events") or "{}")
+            held = Held(row["source"], int(row["build"]), json.loads(row.get("fields") or "{}"), events)
+    if held is None and tables.profiles not in found.absent:
+        _refuse_foreign(database, tables, destination)
+    return Existing(found.absent, found.missing, held)
+
+
+def compare_tables(database: sa.Connection, tables: Iterable[sa.Table[Any]], destination: str) -> Existing:
+    """Looks and changes nothing. Raises ConfigurationError for a column whose type does not fit its field, with the
+    statement that makes way for another one."""
     inspector = sa.inspect(database)
-    absent, missing = [], []
-    for table in tables.all:
+    absent: list[sa.Table[Any]] = []
+    missing: list[sa.Column[Any]] = []
+    for table in tables:
         if not inspector.has_table(table.name):
             absent.append(table)
             continue
         existing = {column["name"]: column["type"] for column in inspector.get_columns(table.name)}
         missing += [column for column in table.columns if column.name not in existing]
         _refuse_other_types(database, table, existing, destination)
-    held = None
-    if tables.state not in absent:
-        known = [column for column in tables.state.columns if column not in missing]
-        row = database.execute(sa.select(*known)).mappings().one_or_none()
-        held = None if row is None else Held(row["source"], int(row["build"]), json.loads(row.get("fields") or "{}"))
-    if held is None and tables.profiles not in absent:
-        _refuse_foreign(database, tables, destination)
-    return Existing(tuple(absent), tuple(missing), held)
+    return Existing(tuple(absent), tuple(missing))
 
 
 def _refuse_other_types(database: sa.Connection, table: sa.Table[Any], existing: dict[str, Any], destination: str) -> None:
@@ -195,23 +205,23 @@ def evolve(database: sa.Connection, existing: Existing) -> None:
         database.exec_driver_sql(f"ALTER TABLE {preparer.format_table(column.table)} ADD COLUMN {definition}")
 
 
-def write_state(database: sa.Connection, tables: Tables, version: Version, before: Held | None) -> None:
-    """Says which build the tables hold from now on."""
-    fields = {field.name: field.kind_name for field in version.fields}
-    now = datetime.now(UTC)
+def write_state(database: sa.Connection, tables: Tables, now: Held, before: Held | None) -> None:
+    """Says what the tables hold from now on."""
+    time = datetime.now(UTC)
     if before is not None:
         database.execute(sa.delete(tables.state))
-    database.execute(
-        sa.insert(tables.state),
-        [
-            {
-                "source": version.source,
-                "build": version.build,
-                "fields": json.dumps(fields),
-                "loaded_at": now if database.dialect.name == "postgresql" else now.replace(tzinfo=None),
-            }
-        ],
-    )
+    row = {
+        "source": now.source,
+        "build": now.build,
+        "fields": json.dumps(now.fields),
+        "events": json.dumps(now.events),
+        "loaded_at": time if database.dialect.name == "postgresql" else time.replace(tzinfo=None),
+    }
+    database.execute(sa.insert(tables.state), [row])
+
+
+def kinds_of(fields: Iterable[ProfileField]) -> dict[str, str]:
+    return {field.name: field.kind_name for field in fields}
 
 
 def _family(type_: sa.types.TypeEngine[Any], dialect: sa.Dialect) -> str:
@@ -223,6 +233,7 @@ def _family(type_: sa.types.TypeEngine[Any], dialect: sa.Dialect) -> str:
         (sa.JSON, "long text" if mysql else "json"),
         (LONGTEXT, "long text"),  # how MariaDB stores JSON
         (sa.DateTime, "date"),
+        (sa.Date, "day"),
         (sa.Integer, "int"),
         (sa.Float, "number"),
         (sa.Numeric, "number"),
