@@ -253,7 +253,7 @@ def test_another_lake_replaces_everything(database: str, history: History) -> No
 
 def test_the_query_on_the_page(postgres: str, history: History) -> None:
     page = (Path(__file__).parents[2] / "docs/destinations.md").read_text(encoding="utf-8")
-    (query,) = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
+    query = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)[0]
     (lake,) = history(TWO)
     load_sql(lake, "db", postgres, "profiles")
     assert execute(postgres, query) == [("Oslo", "1")]
