@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -251,12 +252,18 @@ def test_another_lake_replaces_everything(database: str, history: History) -> No
     assert of_database(database) == of_lake(second)
 
 
-def test_the_query_on_the_page(postgres: str, history: History) -> None:
+def test_the_queries_on_the_page(postgres: str, history: History) -> None:
     page = (Path(__file__).parents[2] / "docs/destinations.md").read_text(encoding="utf-8")
-    query = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)[0]
-    (lake,) = history(TWO)
-    load_sql(lake, "db", postgres, "profiles")
-    assert execute(postgres, query) == [("Oslo", "1")]
+    person, events = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
+    names = {"user, from": "amplitude_user_id, from", "device, from": "amplitude_id, from", "counts,": "amplitude_events,"}
+    names |= {"[user, device]": "[amplitude_user_id, amplitude_id]"}
+    mapping = lakes.MAPPING
+    for old, new in names.items():
+        mapping = mapping.replace(old, new)
+    (lake,) = history((mapping, {0: [_person("u-1016", 1, type="Purchase"), _person("u2", 2)]}))
+    load_sql(lake, "db", postgres, "profiles", events=True)
+    assert execute(postgres, person) == [("Oslo", "1")]
+    assert execute(postgres, events) == [(date(2024, 3, 1), 1)]
 
 
 def test_postgres_has_the_documented_columns_and_indexes(postgres: str, history: History) -> None:
