@@ -104,12 +104,12 @@ def _load(lake: Lake, name: str, database: _Database, connection: sa.Connection,
     counts, done = Counts(), since != version.build
     streams = current_events(lake) if events else []
     held_events = {} if held is None else held.events
+    part = EventLoad(connection, streams, table, name, database.append) if events else None
     with lake.workspace() as (local, _):
         if done:
             counts = database.apply(connection, local, tables, existing, rows_of(local, version, changed))
-        if events:
-            part = EventLoad(connection, local, table, name, database.append)
-            done |= part.run(streams, None if mode == "full" else held_events, counts)
+        if part is not None:
+            done |= part.run(local, None if mode == "full" else held_events, counts)
     if done:
         now = Held(version.source, version.build, kinds_of(version.fields), held_events | fields_of(streams))
         write_state(connection, tables, now, held)

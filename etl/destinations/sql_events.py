@@ -6,7 +6,6 @@ Events of a load never change: a load that was imported again has another attemp
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,51 +22,50 @@ Append = Callable[[sa.Connection, Connection, sa.Table[Any], str, Counts], int]
 _LOADS = 500  # in one DELETE
 
 
-@dataclass(frozen=True)
 class EventLoad:
-    """A load of events into the tables whose names begin with `table`. `append` puts the rows of a query into one."""
+    """A load of events into the tables whose names begin with `table`. Making one makes the tables and columns that are
+    missing, before anything is written: MySQL ends a transaction there. `append` puts the rows of a query into a table."""
 
-    database: sa.Connection
-    connection: Connection
-    table: str
-    destination: str
-    append: Append
+    def __init__(self, database: sa.Connection, streams: Sequence[Events], table: str, destination: str, append: Append) -> None:
+        self.database, self.streams, self.append = database, streams, append
+        self.loads = _loads_table(table)
+        self.tables = {events.stream: _events_table(table, events) for events in streams}
+        everything = [self.loads, *self.tables.values()]
+        for one in everything:
+            check_names(one, database.dialect, destination)
+        self.existing = compare_tables(database, everything, destination)
+        evolve(database, self.existing)
 
-    def run(self, streams: Sequence[Events], held_fields: FieldsByStream | None, counts: Counts) -> bool:
+    def run(self, connection: Connection, held_fields: FieldsByStream | None, counts: Counts) -> bool:
         """Brings the events up to the loads in force, and says whether there was anything to do.
 
         `held_fields` are those that were written before; None: everything is to be loaded anew.
         """
-        loads = _loads_table(self.table)
-        tables = {events.stream: _events_table(self.table, events) for events in streams}
-        for one in (loads, *tables.values()):
-            check_names(one, self.database.dialect, self.destination)
-        existing = compare_tables(self.database, [loads, *tables.values()], self.destination)
-        held = [] if loads in existing.absent else self.database.execute(sa.select(loads)).all()
-        evolve(self.database, existing)
-        changed = bool(existing.absent or existing.missing)
-        for events in streams:
-            table = tables[events.stream]
+        held = self.database.execute(sa.select(self.loads)).all()
+        changed = bool(self.existing.absent or self.existing.missing)
+        for events in self.streams:
+            table = self.tables[events.stream]
             before = {row.load: row.attempt for row in held if row.stream == events.stream}
-            anew = held_fields is None or _is_to_be_loaded_anew(table, existing, held_fields.get(events.stream, {}))
+            anew = held_fields is None or _is_to_be_loaded_anew(table, self.existing, held_fields.get(events.stream, {}))
             new = {name: load for name, load in events.loads.items() if anew or before.get(name) != load.attempt}
             old = [name for name in before if name in new or not (name in events.loads or name in events.replaced)]
             if new or old:
-                self._replace(events, table, loads, old, new, counts)
+                self._delete(table, old)
+                query = row_query(events.query(new), EVENT_KEYS, events.fields)
+                counts.events += self.append(self.database, connection, table, query, counts)
+                self._remember(new)
                 changed = True
         return changed
 
-    def _replace(
-        self, events: Events, table: sa.Table[Any], loads: sa.Table[Any], old: Sequence[str], new: dict[str, Load], counts: Counts
-    ) -> None:
+    def _delete(self, table: sa.Table[Any], old: Sequence[str]) -> None:
         for start in range(0, len(old), _LOADS):
-            for one in (table, loads):
+            for one in (table, self.loads):
                 self.database.execute(sa.delete(one).where(one.c.load.in_(old[start : start + _LOADS])))
-        query = row_query(events.query(new), EVENT_KEYS, events.fields)
-        counts.events += self.append(self.database, self.connection, table, query, counts)
+
+    def _remember(self, new: dict[str, Load]) -> None:
         rows = [{"load": name, "stream": load.stream, "attempt": load.attempt, "rows": load.rows} for name, load in new.items()]
         if rows:
-            self.database.execute(sa.insert(loads), rows)
+            self.database.execute(sa.insert(self.loads), rows)
 
 
 def fields_of(streams: Sequence[Events]) -> FieldsByStream:
