@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,9 @@ from etl.destinations.parquet import load_parquet
 from etl.destinations.sql import load_sql
 from etl.errors import TransientError
 from etl.lake.layout import Lake
-from etl.mapping import load_mapping
-from etl.profiles.build import build_profiles
 from tests.destinations.contents import execute, of_database, of_lake
 from tests.destinations.cutting import proxy_to
+from tests.destinations.histories import make_history
 from tests.profiles import lakes
 
 pytestmark = pytest.mark.xdist_group("postgres")
@@ -33,22 +31,14 @@ def _event(user: str, city: str, **more: Any) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def steps(tmp_path_factory: pytest.TempPathFactory) -> list[Lake]:
     """A lake with two hours; the second one read again with other records and a third; then a field more in a fourth."""
-    folder = tmp_path_factory.mktemp("steps")
-    hours: list[tuple[str, dict[int, list[dict[str, Any]]]]] = [
-        (lakes.MAPPING, {0: [_event("u1", "Oslo"), _event("u1", "Rome")], 1: [_event("u2", "Oslo", key="a\0b"), _event("u3", "Bonn")]}),
-        (lakes.MAPPING, {1: [_event("u2", "Lima")], 25: [_event("u4", "Nara")]}),
-        (WIDER, {2: [_event("u1", "Kyiv", visits=3)]}),
-    ]
-    made: list[Lake] = []
-    for number, (mapping, loads) in enumerate(hours):
-        lake = Lake(folder / f"lake-{number}")
-        if made:
-            shutil.copytree(made[-1].root, lake.root)
-        (folder / f"{number}.yaml").write_text(mapping, encoding="utf-8")
-        lakes.load(lake, load_mapping(str(folder / f"{number}.yaml"), []), loads)
-        build_profiles(lake)
-        made.append(lake)
-    return made
+    return make_history(
+        tmp_path_factory.mktemp("steps"),
+        [
+            (lakes.MAPPING, {0: [_event("u1", "Oslo"), _event("u1", "Rome")], 1: [_event("u2", "Oslo", key="a\0b"), _event("u3", "Bonn")]}),
+            (lakes.MAPPING, {1: [_event("u2", "Lima")], 25: [_event("u4", "Nara")]}),
+            (WIDER, {2: [_event("u1", "Kyiv", visits=3)]}),
+        ],
+    )
 
 
 def _hour(number: int, *rows: tuple[str, ...]) -> list[tuple[str, ...]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,9 +18,8 @@ import sqlalchemy as sa
 from etl.destinations.sql import load_sql
 from etl.errors import ConfigurationError, TransientError
 from etl.lake.layout import Lake
-from etl.mapping import load_mapping
-from etl.profiles.build import build_profiles
 from tests.destinations.contents import execute, of_database, of_lake
+from tests.destinations.histories import Step, make_history
 from tests.profiles import lakes
 
 pytestmark = pytest.mark.xdist_group("postgres")
@@ -60,29 +58,17 @@ EVERYTHING = {
 }
 
 
-Step = tuple[str, dict[int, list[dict[str, Any]]]]
 History = Callable[..., list[Lake]]
 
 
 @pytest.fixture(scope="module")
 def history(tmp_path_factory: pytest.TempPathFactory) -> History:
-    """Makes a lake for each step (a mapping, and the hours loaded with it): that of the step before, one build further.
-    Equal steps are made once."""
+    """`make_history` of its arguments; equal ones are made once."""
     known: dict[str, list[Lake]] = {}
 
     def make(*steps: Step) -> list[Lake]:
         if repr(steps) not in known:
-            folder = tmp_path_factory.mktemp("history")
-            made: list[Lake] = []
-            for number, (mapping, hours) in enumerate(steps):
-                lake = Lake(folder / f"lake-{number}")
-                if made:
-                    shutil.copytree(made[-1].root, lake.root)
-                (folder / f"{number}.yaml").write_text(mapping, encoding="utf-8")
-                lakes.load(lake, load_mapping(str(folder / f"{number}.yaml"), []), hours)
-                build_profiles(lake)
-                made.append(lake)
-            known[repr(steps)] = made
+            known[repr(steps)] = make_history(tmp_path_factory.mktemp("history"), steps)
         return known[repr(steps)]
 
     return make
