@@ -110,7 +110,12 @@ def show_load(report: LoadReport) -> None:
         if report.written or report.deleted or report.full
         else "up to date"
     )
+    what += f", {report.events:,} events written" if report.events else ""
     out.print(f"[bold]{escape(report.destination)}[/]  {what}  {escape(report.location)}")
+    if report.replaced:
+        out.print(f"  {report.replaced:,} values with NUL characters, each written as U+FFFD")
+    if report.too_long:
+        out.print(f"  {report.too_long:,} identifiers too long to be indexed, left out of the identifiers table")
 
 
 def show_status(found: Status, *, every_field: bool = False) -> None:

@@ -31,9 +31,9 @@ def load_destination(project: Project, name: str) -> LoadReport:
 def _load(project: Project, name: str) -> LoadReport:
     destination = project.jobs.destinations[name]
     if isinstance(destination, ParquetDestination):
-        return load_parquet(project.lake, name, destination.path)
+        return load_parquet(project.lake, name, destination.path, destination.events)
     url = resolve_variables(destination.url.get_secret_value(), f"destinations.{name}.url")
-    return load_sql(project.lake, name, url, destination.table)
+    return load_sql(project.lake, name, url, destination.table, destination.mode, destination.events)
 
 
 def destinations_of(project: Project, jobs: Iterable[str]) -> list[str]:
