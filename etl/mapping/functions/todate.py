@@ -23,7 +23,7 @@ def todate(scope: Scope, *arguments: Any) -> datetime | None:
     if len(arguments) == 2:
         layout = date_text(arguments[0])
         return parse_with_layout(text, layout) if text and layout else None
-    if text is not None and is_date_math(text):
+    if text is not None and is_date_math(text, in_any_case=True):
         return read_date_math(text, scope.time)
     return date_of(arguments[0])
 
