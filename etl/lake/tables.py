@@ -76,11 +76,20 @@ def transaction_of(table: Table, name: str) -> int | None:
     return None if number is None else int(number)
 
 
-def files_of(table: Table) -> list[DataFile]:
-    """The committed files."""
+def version_with(table: Table, name: str, value: int) -> int | None:
+    """The version whose commit has `name: value` in its metadata; None where the log does not reach back to it."""
+    opened = table.open()
+    history = opened.history() if opened is not None else []
+    return next((int(entry["version"]) for entry in history if entry.get(name) == str(value)), None)
+
+
+def files_of(table: Table, *, version: int | None = None) -> list[DataFile]:
+    """The committed files, of the newest version or of another one."""
     opened = table.open()
     if opened is None:
         return []
+    if version is not None:
+        opened.load_as_version(version)
     actions = pa.table(opened.get_add_actions(flatten=True)).to_pylist()
     return [
         DataFile(

@@ -28,11 +28,12 @@ from etl.lake.tables import (
     version_of,
     write_file,
 )
-from etl.profiles.companions import count_profiles, write_conflicts, write_identifiers
+from etl.profiles.companions import count_profiles, write_changes, write_conflicts, write_identifiers, write_missing_changes
 from etl.profiles.fields import ProfileField, StreamFields, merged_fields, namespaces, stream_fields
 from etl.profiles.fragments import id_column
-from etl.profiles.merge import merge_query, state_columns
-from etl.profiles.resolve import assign, head_query, links_query, nodes_query
+from etl.profiles.merge import merge_query, state_columns, state_types
+from etl.profiles.resolve import assign, head_query, links_query, nodes_query, resolve_all
+from etl.profiles.sums import register
 from etl.reports import BuildReport
 
 BUCKETS = 16
@@ -89,11 +90,13 @@ class _Build:
         committed = all_loads(self.lake)
         applied = transaction_of(self.lake.profiles, "loads") or 0
         work = _input(committed, applied)
-        full = full or self.number == 0
+        if self.number and transaction_of(self.lake.identifiers, "build") != self.number:
+            self._repair(in_force(committed, applied).values())
+        full = full or self.number == 0 or self._other_limit()
         if not (full and work.in_force) and not any(load.rows for load in [*work.new, *work.replaced]):
-            self._repair()
             return self._report(BuildReport(self.number, 0))
         with self.lake.workspace() as (connection, _):
+            register(connection)
             self._prepare(connection, work, full)
             changes = self._merge_and_commit(connection, work, full)
         remove = {load.attempt for load in work.replaced} | _superseded(committed)
@@ -107,9 +110,7 @@ class _Build:
         self._fragments(connection, "every_fragment", work.in_force.values())
         if full:
             self.on_step("resolving identities")
-            connection.execute(f"CREATE TEMP TABLE id_nodes AS {nodes_query('every_fragment', self.namespaces)}")
-            connection.execute(f"CREATE TEMP TABLE id_links AS {links_query('every_fragment', self.namespaces)}")
-            assign(connection, self.namespaces)
+            resolve_all(connection, "every_fragment", self.namespaces)
             connection.execute("CREATE TEMP TABLE touched AS SELECT DISTINCT profile_id FROM stored_ids")
             connection.execute(f"CREATE TEMP VIEW contributions AS {self._assigned_fragments('every_fragment')}")
             return
@@ -148,13 +149,7 @@ class _Build:
         return f"SELECT {', '.join([times, *ids, *self._typed_nulls()])} WHERE FALSE"
 
     def _typed_nulls(self) -> list[str]:
-        columns = []
-        for field in self.fields:
-            columns.append(f"CAST(NULL AS {field.kind.sql}) AS {identifier(field.name)}")
-            if field.merge in ("latest", "oldest"):
-                time = "MAP(VARCHAR, TIMESTAMPTZ)" if field.kind.is_map else "TIMESTAMPTZ"
-                columns.append(f"CAST(NULL AS {time}) AS {identifier('_time_' + field.name)}")
-        return columns
+        return [f"CAST(NULL AS {type_}) AS {column}" for field in self.fields for column, type_ in state_types(field).items()]
 
     def _find_components(self, connection: Connection) -> None:
         """`near(component, namespace, value, first, profile_id)`: the stored identifiers of every touched component."""
@@ -275,7 +270,7 @@ class _Build:
             add=added,
             remove=removed,
             expected_version=self.version,
-            transactions={"loads": work.sequence, "build": build},
+            transactions={"loads": work.sequence, "build": build, "max_identifiers": self.max_identifiers},
             metadata={"build": str(build), "loads_version": str(work.sequence)},
         )
         return self._write_companions(connection, build, full, buckets)
@@ -299,18 +294,15 @@ class _Build:
         return added, buckets
 
     def _write_companions(self, connection: Connection, build: int, full: bool, buckets: set[int]) -> dict[str, int]:
-        """`changes` and `conflicts`, then `identifiers`. They follow the commit of `profiles`: where a kill cuts them
-        off, destinations load everything anew and the next build repairs `identifiers`."""
+        """`changes` and `conflicts`, then `identifiers`. They follow the commit of `profiles`: where a kill cuts them off,
+        the next build repairs them first. `identifiers` comes last, and its build tells whether they are all there."""
         changes = """SELECT profile_id, CASE WHEN t.profile_id IS NULL THEN 'inserted' ELSE 'updated' END AS change
             FROM fresh f LEFT JOIN touched t USING (profile_id)
             UNION ALL SELECT profile_id, 'merged_away' FROM touched ANTI JOIN fresh USING (profile_id)"""
         connection.execute(f"CREATE TEMP TABLE changed AS {changes}")
         counts = {row["change"]: row["n"] for row in rows(connection, "SELECT change, count(*) AS n FROM changed GROUP BY change")}
-        query = "SELECT * FROM changed"
-        file = write_file(connection, query, self.lake.changes, {"build": str(build)}, new_token())
-        if file:
-            commit(self.lake.changes, schema_of(connection, query, self.lake.changes), add=[file])
-        write_conflicts(self.lake, connection, build, full)
+        write_changes(self.lake, connection, build, "SELECT * FROM changed")
+        write_conflicts(self.lake, connection, build, None if full else "SELECT namespace, value FROM near")
         write_identifiers(self.lake, connection, build, None if full else buckets)
         return {
             "inserted": counts.get("inserted", 0),
@@ -319,10 +311,19 @@ class _Build:
             "conflicts": rows(connection, "SELECT count(*) AS n FROM refused")[0]["n"],
         }
 
-    def _repair(self) -> None:
-        if self.number and transaction_of(self.lake.identifiers, "build") != self.number:
-            with self.lake.workspace() as (connection, _):
-                write_identifiers(self.lake, connection, self.number, None)
+    def _repair(self, applied: Iterable[Load]) -> None:
+        """Writes the tables beside `profiles` that a kill kept the last build from writing."""
+        with self.lake.workspace() as (connection, _):
+            self._fragments(connection, "applied_fragments", applied)
+            resolve_all(connection, "applied_fragments", self.namespaces)
+            write_missing_changes(self.lake, connection, self.number)
+            write_conflicts(self.lake, connection, self.number, None)
+            write_identifiers(self.lake, connection, self.number, None)
+
+    def _other_limit(self) -> bool:
+        """Whether the last build put profiles into quarantine by another limit."""
+        before = transaction_of(self.lake.profiles, "max_identifiers")
+        return (DEFAULT_MAX_IDENTIFIERS if before is None else before) != self.max_identifiers
 
     def _report(self, report: BuildReport) -> BuildReport:
         counted = count_profiles(self.lake)

@@ -80,6 +80,13 @@ def assign(connection: Connection, namespaces: Sequence[str]) -> None:
     _publish(connection, found, links)
 
 
+def resolve_all(connection: Connection, source: str, namespaces: Sequence[str]) -> None:
+    """`assign` for all identifiers and links of rows that have id columns and `_first`."""
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE id_nodes AS {nodes_query(source, namespaces)}")
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE id_links AS {links_query(source, namespaces)}")
+    assign(connection, namespaces)
+
+
 def _publish(connection: Connection, found: Resolution, links: pa.Table) -> None:
     codes = pa.array(np.arange(len(found.component), dtype=np.int64))
     connection.register("id_labels", pa.table({"code": codes, "component_label": found.component, "profile_label": found.profile}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from etl.landing.store import incoming, place
 from etl.mapping import Mapping, load_mapping
 from etl.pipeline.ingest import Ingest, ingest
 from etl.profiles.published import published_query
-from tests.profiles.reference import Profile
+from tests.profiles.reference import SMALL, Link, Profile, Spec
 
 START = datetime(2024, 3, 1, tzinfo=UTC)
 
@@ -56,7 +57,7 @@ def load(lake: Lake, mapping: Mapping, hours: dict[int, list[dict[str, Any]]]) -
     ingest(Ingest(lake, mapping, "job", force=True), [land(lake, hour, records) for hour, records in hours.items()])
 
 
-def read(lake: Lake) -> dict[str, Profile]:
+def read(lake: Lake, specs: Sequence[Spec] = SMALL) -> dict[str, Profile]:
     """The published profiles as the reference has them."""
     source = relation(lake.profiles, (file.path for file in files_of(lake.profiles)))
     if source is None:
@@ -67,7 +68,7 @@ def read(lake: Lake) -> dict[str, Profile]:
             f"""SELECT p.*, s._identifiers, s._records FROM ({published_query(lake)}) p
             JOIN (SELECT profile_id, _identifiers, _records FROM {source}) s USING (profile_id)""",
         )
-    return {row["profile_id"]: _profile(row) for row in found}
+    return {row["profile_id"]: _profile(row, specs) for row in found}
 
 
 def read_identifiers(lake: Lake) -> dict[tuple[str, str], str]:
@@ -78,22 +79,25 @@ def read_identifiers(lake: Lake) -> dict[tuple[str, str], str]:
     return {(row["namespace"], row["value"]): row["profile_id"] for row in found}
 
 
-def read_conflicts(lake: Lake) -> list[tuple[str, str]]:
-    """The values at both ends of every link not followed."""
+def read_conflicts(lake: Lake) -> list[Link]:
+    """Every link not followed."""
     source = relation(lake.conflicts, (file.path for file in files_of(lake.conflicts)))
     with lake.workspace() as (connection, _):
-        found = rows(connection, f"SELECT left_value, right_value FROM {source}") if source else []
-    return [(row["left_value"], row["right_value"]) for row in found]
+        found = rows(connection, f"SELECT * FROM {source}") if source else []
+    return [((row["left_namespace"], row["left_value"]), (row["right_namespace"], row["right_value"])) for row in found]
 
 
-def _profile(row: dict[str, Any]) -> Profile:
+def _profile(row: dict[str, Any], specs: Sequence[Spec]) -> Profile:
     return Profile(
         id=row["profile_id"],
         identifiers={(one["namespace"], one["value"]) for one in row["_identifiers"]},
         first=int((row["first_seen"] - START).total_seconds()),
         last=int((row["last_seen"] - START).total_seconds()),
         records=row["_records"],
-        city=row["city"],
-        props=dict(row["props"] or []),
-        counts=dict(row["counts"] or []),
+        fields={spec.name: plain(spec, row[spec.name]) for spec in specs},
     )
+
+
+def plain(spec: Spec, value: Any) -> Any:
+    """A value as the reference has it; an absent map or list is empty."""
+    return dict(value or []) if spec.kind.startswith("map[") else list(value or []) if "[]" in spec.kind else value
