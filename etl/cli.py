@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from etl.cli_identity import identity_app
 from etl.cli_mapping import mapping_app
 from etl.errors import ConfigurationError, ProfilemillError
 from etl.settings import package_version
@@ -32,6 +33,7 @@ app = typer.Typer(
 profiles_app = typer.Typer(help="Look at profiles.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(profiles_app, name="profiles")
 app.add_typer(mapping_app, name="mapping")
+app.add_typer(identity_app, name="identity")
 
 FAILED, WRONG, REJECTED = 1, 2, 3
 

@@ -41,14 +41,25 @@ def mapping_in(folder: Path) -> Mapping:
     return load_mapping(str(path), [])
 
 
-def land(lake: Lake, hour: int, records: list[dict[str, Any]]) -> Landed:
+def mapping_text(stream: str, by: Sequence[str], specs: Sequence[Spec]) -> str:
+    """A mapping with these fields."""
+    text = f"stream: {stream}\ntime: time\nkey: key\nby: [{', '.join(by)}]\nfields:\n"
+    fields = [{"field": name, "from": name, "kind": "string"} for name in by]
+    for spec in specs:
+        source = f'match("{spec.source}.")' if spec.kind.startswith("map[") else spec.source
+        field = {"field": spec.name, "from": source, "kind": spec.kind, "merge": spec.merge}
+        fields.append(field | ({"capacity": spec.capacity} if spec.capacity else {}))
+    return text + "".join(f"  - {json.dumps(field)}\n" for field in fields)
+
+
+def land(lake: Lake, hour: int, records: list[dict[str, Any]], stream: str = "amplitude_events") -> Landed:
     """An attempt of the upload hour number `hour`."""
     attempt = secrets.token_hex(8)
     time = START + timedelta(hours=hour)
     folder = incoming(lake.landing, attempt)
     text = "".join(json.dumps(record | {"time": (START + timedelta(seconds=record["time"])).isoformat()}) + "\n" for record in records)
     (folder / "0.json").write_text(text, encoding="utf-8")
-    load = LoadId("amplitude_events", "shop", time.strftime("%Y-%m-%dT%H"))
+    load = LoadId(stream, "shop", time.strftime("%Y-%m-%dT%H"))
     return place(lake.landing, Landed(load, attempt, folder, ("0.json",), time, size=len(text)))
 
 
@@ -94,7 +105,7 @@ def _profile(row: dict[str, Any], specs: Sequence[Spec]) -> Profile:
         first=int((row["first_seen"] - START).total_seconds()),
         last=int((row["last_seen"] - START).total_seconds()),
         records=row["_records"],
-        fields={spec.name: plain(spec, row[spec.name]) for spec in specs},
+        fields={spec.name: plain(spec, row.get(spec.name)) for spec in specs},
     )
 
 

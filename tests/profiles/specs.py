@@ -32,7 +32,7 @@ def _specs() -> list[Spec]:
     ]
     maps += [("map[string]intsum", "sum", "wholes_by"), *((kind, "merge", source) for kind, source in _LISTS.items())]
     for kind, merge, source in maps:
-        plain = kind.replace("map[string]", "map_").replace("[]", "_list_")
+        plain = kind.replace("map[string]", "map_").replace("[]", "list_")
         found.append(Spec(f"{plain}_{merge}", kind, merge, source))
         found.append(Spec(f"{plain}_{merge}_capped", kind, merge, source, CAPACITY))
     return found
