@@ -9,13 +9,14 @@ from typing import Any
 from etl.engines.local import Connection, rows
 from etl.engines.sql import quote
 from etl.errors import ConfigurationError
-from etl.lake.attempts import rows_of
 from etl.lake.layout import Lake
 from etl.lake.loads import all_loads, in_force
 from etl.lake.tables import files_of, relation, transaction_of
 from etl.profiles.fields import namespaces, stream_fields
 from etl.profiles.fragments import id_column
+from etl.profiles.repeated import Repeats
 from etl.profiles.resolve import head_query, links_query, nodes_query, profile_id, resolve_all
+from etl.profiles.sums import register
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ def explain(lake: Lake, key: str, value: str) -> Explanation | None:
     if key not in (*names, "profile_id"):
         raise ConfigurationError(f"{key!r} is not an identifier", next_step=f"use {', '.join(names)} or profile_id")
     with lake.workspace() as (connection, _):
+        register(connection)
         found = _profile(connection, source, key, value)
         if found is None:
             return None
@@ -114,18 +116,17 @@ def _find_component(connection: Connection, source: str, component: str) -> None
 
 def _find_links(connection: Connection, lake: Lake, names: list[str]) -> None:
     """`seen` and `linked`, the identifiers and links of each load; `assigned` and `refused`, as in a build."""
-    applied = in_force(all_loads(lake), transaction_of(lake.profiles, "loads") or 0).values()
+    repeats = Repeats(lake, stream_fields(lake), None)
+    repeats.read(connection, transaction_of(lake.profiles, "build") or 0)
+    applied = in_force(all_loads(lake), transaction_of(lake.profiles, "loads") or 0)
     ids = [f"CAST(NULL AS VARCHAR) AS {id_column(name)}" for name in names]
     none = f"SELECT '' AS load, CAST(NULL AS TIMESTAMPTZ) AS _first, CAST(NULL AS BIGINT) AS _records, {', '.join(ids)} WHERE FALSE"
-    parts = [none]
-    for stream, fields in stream_fields(lake).items():
-        rows_ = rows_of(lake.fragments(stream), [load.attempt for load in applied if load.stream == stream and load.rows])
-        columns = ", ".join(["load", "_first", "_records", *(id_column(name) for name in fields.by)])
-        parts += [f"SELECT {columns} FROM {rows_}"] if rows_ else []
+    every = " UNION ALL BY NAME ".join([none, *repeats.fragments(connection, applied.values())])
     # A component is closed, so a fragment belongs to it when its most trusted identifier does.
     head_namespace, head_value = head_query(names)
     connection.execute(
-        f"""CREATE TEMP TABLE fragments AS SELECT * FROM ({" UNION ALL BY NAME ".join(parts)})
+        f"""CREATE TEMP TABLE fragments AS
+        SELECT load, _first, _records, {", ".join(id_column(name) for name in names)} FROM ({every})
         WHERE ({head_namespace}, {head_value}) IN (SELECT (namespace, value) FROM members)"""
     )
     resolve_all(connection, "fragments", names)

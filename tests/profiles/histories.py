@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import copy
+import shutil
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from etl.profiles.published import find_profiles
 from etl.reports import BuildReport
 from tests.profiles import lakes
 from tests.profiles.breaking import BrokenOff, Fuse, FusedLake
-from tests.profiles.reference import BY, People, Profile, Spec, hash_of, people_of
+from tests.profiles.reference import BY, People, Profile, Spec, hash_of, identifiers_of, people_of
 
 Record = dict[str, Any]
 STREAMS = {"amplitude_events": BY, "amplitude_cohorts": BY[:2]}
@@ -30,6 +31,7 @@ MAX_IDENTIFIERS = 4
 _JOBS = """
 lake: ./lake
 max_identifiers: {limit}
+{dedupe}
 authorizations:
   shop: {{api_key: k, secret_key: s}}
 jobs:
@@ -41,15 +43,17 @@ jobs:
 class History:
     """Two streams; the second one has fewer identifiers, and the fields of the first half of the specs' sources."""
 
-    def __init__(self, folder: Path, specs: Sequence[Spec]) -> None:
-        self.folder, self.specs, self.lake = folder, list(specs), Lake(folder / "lake")
+    def __init__(self, folder: Path, specs: Sequence[Spec], dedupe_days: int | None = None) -> None:
+        self.folder, self.specs, self.lake, self.dedupe_days = folder, list(specs), Lake(folder / "lake"), dedupe_days
         sources = list(dict.fromkeys(spec.source for spec in specs))
         self.sources = {"amplitude_events": sources, "amplitude_cohorts": sources[: (len(sources) + 1) // 2]}
         (folder / "mappings").mkdir(parents=True)
         for (stream, by), name in zip(STREAMS.items(), ("events", "cohorts"), strict=True):
             fields = [spec for spec in specs if spec.source in self.sources[stream]]
             (folder / f"mappings/{name}.yaml").write_text(lakes.mapping_text(stream, by, fields), encoding="utf-8")
-        (folder / "jobs.yaml").write_text(_JOBS.format(limit=MAX_IDENTIFIERS), encoding="utf-8")
+        (folder / "jobs.yaml").write_text(
+            _JOBS.format(limit=MAX_IDENTIFIERS, dedupe=f"dedupe_days: {dedupe_days}" if dedupe_days else ""), encoding="utf-8"
+        )
         self.project = Project(folder / "jobs.yaml", load_jobs(folder / "jobs.yaml"))
         self.mappings = {job.stream: self.project.mapping(job) for job in self.project.jobs.jobs.values()}
         self.contents: dict[str, list[Record]] = {}
@@ -69,7 +73,22 @@ class History:
         ingest(Ingest(lake, self.mappings[stream], "job", force=True), landed)
 
     def build(self, lake: Lake | None = None, *, full: bool = False) -> BuildReport:
-        return build_profiles(lake or self.lake, full=full, max_identifiers=MAX_IDENTIFIERS)
+        return build_profiles(lake or self.lake, full=full, max_identifiers=MAX_IDENTIFIERS, dedupe_days=self.dedupe_days)
+
+    def copied(self, folder: Path) -> History:
+        """The same history in a folder of its own."""
+        shutil.copytree(self.folder, folder)
+        other = copy.copy(self)
+        other.folder, other.lake = folder, Lake(folder / "lake")
+        other.project = Project(folder / "jobs.yaml", load_jobs(folder / "jobs.yaml"))
+        other.contents, other.ids, other.replica = dict(self.contents), set(self.ids), dict(self.replica)
+        return other
+
+    def commit_points(self, action: Any) -> list[int]:
+        """Does `action(lake)` whole, and says after how many openings of tables a commit had just been made."""
+        lake = FusedLake(self.lake.root)
+        action(lake)
+        return lake.fuse.points
 
     def broken_off(self, after: int, action: Any) -> bool:
         """Does `action(lake)` with a lake that breaks off when so many tables were opened; whether it did."""
@@ -81,8 +100,32 @@ class History:
         return False
 
     def people(self, loads: Iterable[Load]) -> People:
-        records = [record for load in loads for record in _once(self.contents[load.attempt])]
-        return people_of(records, self.specs)
+        return people_of([record for _, record in self.counting(loads)], self.specs)
+
+    def counting(self, loads: Iterable[Load]) -> list[tuple[Load, Record]]:
+        """The records that count: within a load the last of a key, and with `dedupe_days` the one of the smallest load."""
+        loads = list(loads)
+        placed = [(load, record) for load in loads for record in _once(self.contents[load.attempt])]
+        return [(load, record) for load, record in placed if not any(one < load.load for one in self._near(load, record["key"], placed))]
+
+    def repeated(self, loads: Iterable[Load]) -> set[tuple[str, str]]:
+        """Load and key of records whose key stands in another load too."""
+        placed = [(load, record) for load in loads for record in _once(self.contents[load.attempt])]
+        days = self.dedupe_days or 1
+        return {(load.load, record["key"]) for load, record in placed if self._near(load, record["key"], placed, days)}
+
+    def _near(self, load: Load, key: str | None, placed: list[tuple[Load, Record]], days: int | None = None) -> set[str]:
+        days = days or self.dedupe_days
+        if key is None or days is None:
+            return set()
+        return {
+            other.load
+            for other, record in placed
+            if record["key"] == key
+            and other.stream == load.stream
+            and other.load != load.load
+            and abs(other.time - load.time) <= timedelta(days=days)
+        }
 
     def check_readers(self) -> None:
         """At any time: the profiles are those of the loads that the last build says it applied."""
@@ -103,8 +146,12 @@ class History:
         assert (len(conflicts), set(conflicts)) == (len(set(conflicts)), people.refused)
         raw = self.raw()
         assert {name: row["_records"] for name, row in raw.items()} == {name: one.records for name, one in people.profiles.items()}
-        counted = sum(row["_records"] for row in raw.values()) + sum(load.unidentified for load in loads.values())
-        assert counted == sum(load.rows for load in loads.values()), "profiles, quarantined and unidentified are all records"
+        counting = self.counting(loads.values())
+        nobody = sum(1 for _, record in counting if not identifiers_of(record))
+        assert sum(row["_records"] for row in raw.values()) + nobody == len(counting), "profiles, quarantined and unidentified are all"
+        if self.dedupe_days is None:
+            assert (nobody, len(counting)) == tuple(sum(getattr(one, name) for one in loads.values()) for name in ("unidentified", "rows"))
+        assert lakes.read_repeated(self.lake) == self.repeated(loads.values())
         self._follow_changes(published)
 
     def check_rebuilds(self) -> None:
@@ -121,12 +168,12 @@ class History:
         self.check()
 
     def raw(self) -> dict[str, Record]:
-        """Every column of `profiles` but the build's number, by profile."""
+        """Every column of `profiles` that has a value, but for the build's number, by profile."""
         source = relation(self.lake.profiles, (file.path for file in files_of(self.lake.profiles)))
         with self.lake.workspace() as (connection, _):
             found = rows(connection, f"SELECT * EXCLUDE (_build) FROM {source}") if source else []
         assert len({row["profile_id"] for row in found}) == len(found), "a profile stands twice"
-        return {row["profile_id"]: row for row in found}
+        return {row["profile_id"]: {name: value for name, value in row.items() if value is not None} for row in found}
 
     def _check_identifiers(self, people: People) -> None:
         owners = {one: profile.id for profile in people.profiles.values() for one in profile.identifiers}
@@ -177,9 +224,3 @@ def _json(value: Any) -> Any:
     if isinstance(value, list):
         return [_json(item) for item in value]
     return value.isoformat() if isinstance(value, datetime) else value
-
-
-def shown(history: History) -> str:
-    """The records in force, for messages."""
-    loads = in_force(all_loads(history.lake))
-    return json.dumps({name: history.contents[load.attempt] for name, load in loads.items()}, default=str, indent=1)

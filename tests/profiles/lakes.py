@@ -11,7 +11,7 @@ from typing import Any
 
 from etl.engines.local import rows
 from etl.lake.layout import Lake
-from etl.lake.tables import files_of, relation
+from etl.lake.tables import files_of, relation, transaction_of
 from etl.landing.manifest import Landed, LoadId
 from etl.landing.store import incoming, place
 from etl.mapping import Mapping, load_mapping
@@ -96,6 +96,16 @@ def read_conflicts(lake: Lake) -> list[Link]:
     with lake.workspace() as (connection, _):
         found = rows(connection, f"SELECT * FROM {source}") if source else []
     return [((row["left_namespace"], row["left_value"]), (row["right_namespace"], row["right_value"])) for row in found]
+
+
+def read_repeated(lake: Lake) -> set[tuple[str, str]]:
+    """Load and key of every record whose key stands in more than one load."""
+    build = transaction_of(lake.profiles, "build") or 0
+    source = relation(lake.repeated, (file.path for file in files_of(lake.repeated)))
+    with lake.workspace() as (connection, _):
+        found = rows(connection, f"SELECT load, key FROM {source} WHERE build = {build}") if source else []
+    assert len(found) == len({(row["load"], row["key"]) for row in found})
+    return {(row["load"], row["key"]) for row in found}
 
 
 def _profile(row: dict[str, Any], specs: Sequence[Spec]) -> Profile:

@@ -27,17 +27,18 @@ _PEOPLE = st.fixed_dictionaries(
     }
 )
 _RECORD = st.builds(lambda person, values: person | values, _PEOPLE, records())
-_HOURS = st.dictionaries(st.integers(0, 4), st.lists(_RECORD, max_size=4), min_size=1, max_size=2)
+# 20 hours apart, so that some lie within a day or two of each other and some do not.
+_HOURS = st.dictionaries(st.sampled_from([0, 20, 40, 60, 80]), st.lists(_RECORD, max_size=4), min_size=1, max_size=2)
 _STREAM = st.sampled_from(sorted(STREAMS))
 
 
 class Histories(RuleBasedStateMachine):
     """Loads of two streams, late ones and replaced ones, builds, and runs that are broken off or meet each other."""
 
-    @initialize(specs=st.lists(st.sampled_from(SPECS), min_size=3, max_size=3, unique=True))
-    def begin(self, specs: list[Any]) -> None:
+    @initialize(specs=st.lists(st.sampled_from(SPECS), min_size=3, max_size=3, unique=True), dedupe=st.sampled_from([None, None, 1, 2]))
+    def begin(self, specs: list[Any], dedupe: int | None) -> None:
         self.folder = tempfile.TemporaryDirectory()
-        self.history = History(Path(self.folder.name), specs)
+        self.history = History(Path(self.folder.name), specs, dedupe)
 
     @rule(stream=_STREAM, hours=_HOURS, build=st.booleans())
     def load(self, stream: str, hours: dict[int, list[Any]], build: bool) -> None:
@@ -55,7 +56,7 @@ class Histories(RuleBasedStateMachine):
         self.history.broken_off(after, lambda lake: self.history.load(stream, hours, lake))
         self.history.check_readers()
 
-    @rule(stream=_STREAM, hours=_HOURS, after=st.integers(5, 50))
+    @rule(stream=_STREAM, hours=_HOURS, after=st.integers(5, 60))
     def build_is_broken_off(self, stream: str, hours: dict[int, list[Any]], after: int) -> None:
         self.history.load(stream, hours)
         self.history.broken_off(after, self.history.build)
