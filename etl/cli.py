@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from etl.cli_client import client_app
+from etl.cli_identity import identity_app
 from etl.cli_mapping import mapping_app
 from etl.cli_receive import receive
 from etl.errors import ConfigurationError, ProfilemillError
@@ -37,6 +38,7 @@ app.add_typer(profiles_app, name="profiles")
 app.add_typer(mapping_app, name="mapping")
 app.add_typer(client_app, name="client")
 app.command(epilog="Example: profilemill receive --inbox inbox --port 8090")(receive)
+app.add_typer(identity_app, name="identity")
 
 FAILED, WRONG, REJECTED = 1, 2, 3
 

@@ -150,6 +150,9 @@ class Jobs(_Strict):
     destinations: dict[str, Destination] = Field(default_factory=dict)
     jobs: dict[str, Job] = Field(default_factory=dict)
     max_identifiers: int = Field(50, ge=2, description="A profile with more identifiers goes into quarantine.")
+    dedupe_days: int | None = Field(
+        None, ge=1, le=3650, description="Records of loads so near that share a key count once; blank: reported only."
+    )
 
 
 def _without_secrets(line: str) -> str:

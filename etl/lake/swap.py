@@ -18,6 +18,7 @@ _TABLES = (
     "identifiers",
     "changes",
     "conflicts",
+    "repeated",
     "state/streams",
 )
 

@@ -163,10 +163,12 @@ Scalars: {names(SCALAR_MERGES)}. Maps, key by key: {names(MAP_MERGES)}. Lists: {
 Without `merge` the default of the table above holds; of `count(x)` as an int it is `sum`.
 
 `latest` takes the value of the greatest record time, and of several at one time the one with the greatest text; `oldest` the other way round.
-`sum` adds, `count` counts the records that give a value; each record counts once, whatever is imported again. `min` and `max` are for
-numbers and dates. Names from LQL files: `latestmap`, `oldestmap`, `mapmin`, `mapmax`, `capped` (with a capacity).
+`sum` adds, `count` counts the records that give a value; each record counts once, whatever is imported again. A sum of ints stops at the ends of
+64 bits; one of floats is the exact sum, rounded once, whatever the order. `min` and `max` are for numbers and dates. Names from LQL files: `latestmap`, `oldestmap`, `mapmin`, `mapmax`, `capped` (with a capacity).
 
-`capacity` keeps the keys or members with the greatest (time, key); maps from `match` have {DEFAULT_MATCH_CAPACITY:,} by default, counters have none.
+`capacity` keeps the keys or members with the greatest (time, key), where the time is that of the key's last record, for `oldest` that of its first.
+Maps from `match` have {DEFAULT_MATCH_CAPACITY:,} by default, counters have none. `latest` and lists forget what is beyond it; all other operators
+cut it off where profiles are published, since a key that comes back needs its whole past.
 
 ## Identifiers
 

@@ -27,6 +27,7 @@ from etl.landing.store import drop_attempts
 from etl.mapping import Mapping, udfs
 from etl.mapping.plan import JSON_BUT_NOT_OBJECT, NOT_OBJECT, plan
 from etl.pipeline.counting import count_loads, fields_from, fields_text
+from etl.profiles import sums
 from etl.profiles.fields import StreamFields, of_mapping, remember
 from etl.profiles.fragments import id_column, identified_query, make_fragments, records_query
 from etl.records import LONGEST_SHOWN, masked
@@ -90,6 +91,7 @@ class _Batch:
     def run(self) -> ImportReport:
         with self.lake.workspace() as (connection, _):
             udfs.register(connection)
+            sums.register(connection)
             digests = self._read(connection)
             before = current_loads(self.lake)
             kept = [ix for ix, attempt in enumerate(self.landed) if self._is_news(attempt, digests[ix], before)]

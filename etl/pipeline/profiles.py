@@ -17,7 +17,8 @@ from etl.reports import BuildReport, LoadReport
 
 def build(project: Project, *, full: bool = False, on_step: Callable[[str], None] = lambda step: None) -> BuildReport:
     """Brings the lake's profiles up to its loads."""
-    return build_profiles(project.lake, full=full, max_identifiers=project.jobs.max_identifiers, on_step=on_step)
+    jobs = project.jobs
+    return build_profiles(project.lake, full=full, max_identifiers=jobs.max_identifiers, dedupe_days=jobs.dedupe_days, on_step=on_step)
 
 
 def load_destination(project: Project, name: str) -> LoadReport:

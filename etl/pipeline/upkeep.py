@@ -66,7 +66,7 @@ def rebuild_from_landing(project: Project, on_step: Callable[[str], None] = lamb
                 kept |= _keep(project, beside, mapping, chosen, mapped, on_step)
             _map_again(project, beside, mapping, mapped, reports, on_step)
             on_step("building profiles")
-            report = build_profiles(beside, max_identifiers=project.jobs.max_identifiers)
+            report = build_profiles(beside, max_identifiers=project.jobs.max_identifiers, dedupe_days=project.jobs.dedupe_days)
             # Whoever imports or builds meanwhile goes on; only here nobody may, and nothing may be left out.
             with lake.building(), lake.writing():
                 if _in_force(lake) == mapped:
@@ -164,7 +164,7 @@ def compact(lake: Lake, on_step: Callable[[str], None] = lambda step: None) -> d
     on_step("rewriting the table of loads")
     compact_loads(lake)
     on_step("deleting files of old versions")
-    others = [lake.loads, lake.profiles, lake.identifiers, lake.changes, lake.conflicts]
+    others = [lake.loads, lake.profiles, lake.identifiers, lake.changes, lake.conflicts, lake.repeated]
     deleted = sum(vacuum(table, UNCOMMITTED_HOURS) for table in [*others, *(table for table, _ in tables)])
     return {"attempts": removed + len(stale), "files": deleted}
 

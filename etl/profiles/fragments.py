@@ -8,6 +8,8 @@ from etl.mapping.model import GUARD_VALUES
 from etl.profiles.fields import StreamFields
 from etl.profiles.merge import Times, alone_query, merge_query
 
+_KEYS = ("load_ix", "_identity")
+
 
 def id_column(namespace: str) -> str:
     """The fragment column that holds the identifier of a namespace, null where there is none."""
@@ -37,13 +39,19 @@ def records_query(identified: str) -> str:
     return f"SELECT *, _time AS _first, _time AS _last, 1 AS _records FROM {identified}"
 
 
+def fragments_query(records: str, fields: StreamFields) -> str:
+    """SQL for the fragments of records (`records_query`), all of them somebody's: one row per load (`load_ix`) and identity."""
+    ids = "".join(f", min({id_column(name)}) AS {id_column(name)}" for name in fields.by)
+    return f"""SELECT merged.*{_ids(fields)} FROM ({merge_query(records, _KEYS, fields.fields, Times.OF_RECORDS)}) merged
+    JOIN (SELECT load_ix, _identity{ids} FROM {records} GROUP BY load_ix, _identity) USING (load_ix, _identity)"""
+
+
 def make_fragments(connection: Connection, identified: str, fields: StreamFields) -> None:
-    """Makes the table `fragments` of identified records: one row per load (`load_ix`) and identity.
+    """Makes the table `fragments` of the view or table `identified` (`records_query`): what `fragments_query` gives.
 
     Most identities have one record in a load, which is its own fragment, and most others no two records of one time;
     the full merge, which breaks ties, is for the rest.
     """
-    keys = ["load_ix", "_identity"]
     ids = "".join(f", min({id_column(name)}) AS {id_column(name)}" for name in fields.by)
     connection.execute(
         f"""CREATE TEMP TABLE identities AS
@@ -57,12 +65,16 @@ def make_fragments(connection: Connection, identified: str, fields: StreamFields
         return f"(SELECT * FROM {identified} SEMI JOIN (FROM identities WHERE place = '{place}') USING (load_ix, _identity))"
 
     queries = {
-        "alone": lambda: alone_query(records("alone"), keys, fields.fields),
-        "apart": lambda: merge_query(records("apart"), keys, fields.fields, Times.DISTINCT),
-        "tied": lambda: merge_query(records("tied"), keys, fields.fields, Times.OF_RECORDS),
+        "alone": lambda: alone_query(records("alone"), _KEYS, fields.fields),
+        "apart": lambda: merge_query(records("apart"), _KEYS, fields.fields, Times.DISTINCT),
+        "tied": lambda: merge_query(records("tied"), _KEYS, fields.fields, Times.OF_RECORDS),
     }
     chosen = [f"({queries[place]()})" for place in sorted(places)] or [f"({queries['alone']()})"]
     connection.execute(
-        f"""CREATE TEMP TABLE fragments AS SELECT merged.*{"".join(f", {id_column(name)}" for name in fields.by)}
+        f"""CREATE TEMP TABLE fragments AS SELECT merged.*{_ids(fields)}
         FROM ({" UNION ALL BY NAME ".join(chosen)}) merged JOIN identities USING (load_ix, _identity)"""
     )
+
+
+def _ids(fields: StreamFields) -> str:
+    return "".join(f", {id_column(name)}" for name in fields.by)
