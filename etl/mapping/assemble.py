@@ -76,15 +76,20 @@ class _Assembly:
 
     def _fields(self) -> dict[str, Field]:
         found: dict[str, Field] = {field.name: field for base in self._bases for field in base.fields}
+        spelled = {name.lower(): name for name in found}
         for row in self._draft.fields:
             field = self._field(row)
             if field is None:
                 continue
             before = found.get(field.name)
+            start = row.name.start if row.name else row.start
             if before is None:
+                if (other := spelled.setdefault(field.name.lower(), field.name)) != field.name:
+                    # Names of columns are the same in any case.
+                    message = f"the field {field.name!r} differs from {other!r} only in case"
+                    self._faults.add("E406", message, start, "give one of them another name", len(field.name))
                 found[field.name] = field
                 continue
-            start = row.name.start if row.name else row.start
             if (before.kind, before.merge) != (field.kind, field.merge):
                 self._faults.add(
                     "E406",
@@ -135,7 +140,7 @@ class _Assembly:
         if placed is None:
             return None
         name = placed.text
-        if not name or name.startswith("_") or name in _RESERVED:
+        if not name or name.startswith("_") or name.lower() in _RESERVED:
             self._faults.add("E409", f"{name!r} is reserved; a field's name may not start with '_' either", placed.start, width=len(name))
             return None
         return name

@@ -31,7 +31,7 @@ from etl.lake.tables import (
 from etl.profiles.companions import count_profiles, write_conflicts, write_identifiers
 from etl.profiles.fields import ProfileField, StreamFields, merged_fields, namespaces, stream_fields
 from etl.profiles.fragments import id_column
-from etl.profiles.merge import merge_query, state_columns
+from etl.profiles.merge import merge_query, state_columns, time_column
 from etl.profiles.resolve import assign, head_query, links_query, nodes_query
 from etl.reports import BuildReport
 
@@ -151,9 +151,9 @@ class _Build:
         columns = []
         for field in self.fields:
             columns.append(f"CAST(NULL AS {field.kind.sql}) AS {identifier(field.name)}")
-            if field.merge in ("latest", "oldest"):
-                time = "MAP(VARCHAR, TIMESTAMPTZ)" if field.kind.is_map else "TIMESTAMPTZ"
-                columns.append(f"CAST(NULL AS {time}) AS {identifier('_time_' + field.name)}")
+            if time := time_column(field):
+                shape = "MAP(VARCHAR, TIMESTAMPTZ)" if field.kind.is_map else "TIMESTAMPTZ[]" if field.kind.is_list else "TIMESTAMPTZ"
+                columns.append(f"CAST(NULL AS {shape}) AS {time}")
         return columns
 
     def _find_components(self, connection: Connection) -> None:
