@@ -16,7 +16,7 @@ from etl.jobs import load_jobs
 from etl.mapping import load_mapping
 
 FOLDER = Path(__file__).parent / "messages"
-MAPPINGS = sorted(path for path in (FOLDER / "mappings").iterdir() if path.suffix in (".yaml", ".lql"))
+MAPPINGS = sorted(path for name in ("mappings", "no_yaml") for path in (FOLDER / name).iterdir() if path.suffix in (".yaml", ".lql"))
 JOBS = sorted((FOLDER / "jobs").glob("*.yaml"))
 
 

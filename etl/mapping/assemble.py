@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from etl.mapping.check import check_condition, check_expression, check_field, default_kind
-from etl.mapping.draft import Draft, DraftField, Faults, Placed
+from etl.mapping.draft import Draft, DraftField, Faults, Placed, truth_of
 from etl.mapping.kinds import KINDS, Kind, kind_named
 from etl.mapping.messages import ExpressionError, nearest
 from etl.mapping.model import (
@@ -43,8 +43,7 @@ class _Assembly:
         draft, base = self._draft, next(iter(self._bases), None)
         fields = self._fields()
         stream = draft.stream.text if draft.stream else base.stream if base else ""
-        unread = any(fault.code in ("E401", "E410", "E415") for fault in self._faults.found)
-        if not stream and not unread:
+        if not stream and not draft.stream and not draft.unread:
             self._faults.add("E404", "'stream' is missing: the name of the records that this mapping reads", None)
         if not fields and not self._faults.found:
             self._faults.add("E404", "'fields' is missing: there is nothing to map", None)
@@ -113,7 +112,7 @@ class _Assembly:
     def _field(self, row: DraftField) -> Field | None:
         before = len(self._faults.found)
         for what, given in (("field", row.name), ("from", row.source)):
-            if given is None and row != DraftField(row.start):
+            if given is None and what not in row.explained:
                 self._faults.add("E404", f"{what!r} is missing", row.start)
         name = self._name(row.name)
         source = self._expression(row.source)
@@ -131,7 +130,7 @@ class _Assembly:
             kind=kind,
             merge=merge,
             label=row.label.text if row.label else "",
-            pii=row.pii is not None and row.pii.text.lower() == "true",
+            pii=self._pii(row.pii),
             capacity=capacity if capacity is not None else default_capacity(source.node, kind),
             description=row.description.text if row.description else "",
         )
@@ -151,6 +150,12 @@ class _Assembly:
             hint = nearest(placed.text, KINDS) or "known kinds: " + ", ".join(KINDS)
             self._faults.add("E302", f"there is no kind {placed.text!r}", placed.start, hint, len(placed.text))
         return kind
+
+    def _pii(self, placed: Placed | None) -> bool:
+        found = truth_of(placed.text) if placed else False
+        if found is None and placed:
+            self._faults.add("E405", "'pii' is true or false", placed.start, width=placed.width)
+        return bool(found)
 
     def _capacity(self, row: DraftField, kind: Kind, merge: str) -> int | None:
         placed = row.capacity
@@ -212,9 +217,9 @@ class _Assembly:
             action()
         except ExpressionError as error:
             if merge is not None and error.code in ("E303", "E304"):
-                self._faults.add(error.code, error.message, merge.start, error.hint, len(merge.text))
+                self._faults.add(error.code, error.message, merge.start, error.hint, merge.width)
             elif placed is not None:
-                self._faults.add(error.code, error.message, placed.start + error.start, error.hint, error.end - error.start)
+                self._faults.add_in(placed, error)
 
 
 def _shape(kind: Kind) -> str:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from etl.clients.amplitude import AmplitudeClient, PollPolicy
 from etl.connections import Keys, client_of, keys_of
-from etl.errors import ConfigurationError, MappingError
-from etl.faults import Fault, nearest
+from etl.errors import ConfigurationError
+from etl.faults import nearest
 from etl.jobs import CohortsJob, EventsJob, Job, Jobs, load_jobs
 from etl.lake.layout import Lake
-from etl.mapping import Mapping, load_mapping
+from etl.mapping import Mapping, load_mapping, refusal
 from etl.settings import Clock, packaged_mappings
 
 
@@ -68,14 +68,14 @@ class Project:
 
     def mapping(self, job: Job) -> Mapping:
         """The job's mapping, checked; its records have to say whose they are. Raises MappingError or ConfigurationError."""
-        found = load_mapping(job.mapping_name, self.mapping_folders())
+        found = load_mapping(job.mapping_name, self.mapping_folders(), then="run `profilemill check`")
         if found.stream != job.stream:
-            raise ConfigurationError(
-                f"the mapping {found.name} is for the stream {found.stream}, not {job.stream}",
-                where={"file": found.path},
-            )
+            message = f"this mapping reads the stream {found.stream!r}, the job imports {job.stream!r}"
+            raise refusal(found, "E416", message, "stream", f"write stream: {job.stream}, or name another mapping in the job")
         if not found.by:
-            raise _without_by(found)
+            # A mapping may do without; a job whose records become profiles may not.
+            hint = "for example by: [amplitude_user_id, amplitude_id]"
+            raise refusal(found, "E404", "'by' is missing: the fields that identify a person", hint=hint)
         return found
 
     def client(self, job: Job) -> AmplitudeClient:
@@ -86,13 +86,3 @@ class Project:
 def open_project(path: Path, clock: Clock | None = None) -> Project:
     """A project from a jobs file. Raises ConfigurationError with every fault of the file."""
     return Project(path, load_jobs(path), clock or Clock())
-
-
-def _without_by(mapping: Mapping) -> MappingError:
-    """A mapping may do without `by`; a job whose records become profiles may not."""
-    assert mapping.path is not None
-    message, hint = "'by' is missing: the fields that identify a person", "for example by: [amplitude_user_id, amplitude_id]"
-    fault = Fault("E404", message, mapping.path.name, 1, 1, "", hint=hint)
-    return MappingError(
-        f"the mapping {mapping.name} has a fault\n{fault.render()}", next_step=f"correct {mapping.path} and run `profilemill check`"
-    )
