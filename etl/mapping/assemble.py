@@ -118,6 +118,7 @@ class _Assembly:
         source = self._expression(row.source)
         guard = self._condition(row.guard)
         kind = self._kind(row.kind) if row.kind else default_kind(source.node) if source else None
+        pii = self._pii(row.pii)
         if name is None or kind is None or source is None or len(self._faults.found) > before:
             return None
         merge_text = row.merge.text if row.merge else "default"
@@ -130,7 +131,7 @@ class _Assembly:
             kind=kind,
             merge=merge,
             label=row.label.text if row.label else "",
-            pii=self._pii(row.pii),
+            pii=pii,
             capacity=capacity if capacity is not None else default_capacity(source.node, kind),
             description=row.description.text if row.description else "",
         )

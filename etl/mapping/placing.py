@@ -10,6 +10,7 @@ import yaml
 _PROPERTIES = re.compile(r"(?:[&!]\S*\s+)*")
 _BLOCK_HEADER = re.compile(r"[|>][^\n]*\n")
 _ESCAPE_WIDTHS = {"x": 4, "u": 6, "U": 10}
+_BLANKS = {"\n": "n", "\t": "t", "\r": "r", "\v": "v", "\f": "f", "\x85": "N", "\xa0": "_", "\u2028": "L", "\u2029": "P"}
 
 
 def offsets_of(node: yaml.ScalarNode, text: str) -> tuple[int, ...]:
@@ -36,7 +37,7 @@ class _Walk:
         found: list[int] = []
         behind = self._position
         for character in value:
-            if character.isspace() and not self._escaped():
+            if character.isspace() and not self._blank_escape(character):
                 found.append(self._position)
                 self._position += self._position < self._end and self._text[self._position].isspace()
                 continue
@@ -45,6 +46,14 @@ class _Walk:
             self._position = min(self._position + self._width(), self._end)
             behind = self._position
         return (*found, behind)
+
+    def _blank_escape(self, character: str) -> bool:
+        """Whether what comes next, blanks and joined lines aside, is an escape for this blank."""
+        before = self._position
+        self._skip_blanks()
+        written = self._text[self._position : self._position + self._width()]
+        self._position = before
+        return written in (f"\\{character}", f"\\{_BLANKS.get(character)}") or written.lower() in _by_number(character)
 
     def _escaped(self) -> bool:
         """Whether an escape stands here that gives a character; a line's last backslash gives none."""
@@ -63,3 +72,7 @@ class _Walk:
         if self._escaped():
             return _ESCAPE_WIDTHS.get(self._text[self._position + 1], 2)
         return 2 if self._style == "'" and self._text.startswith("''", self._position) else 1
+
+
+def _by_number(character: str) -> tuple[str, ...]:
+    return tuple(f"\\{letter.lower()}{ord(character):0{width - 2}x}" for letter, width in _ESCAPE_WIDTHS.items())
