@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -68,3 +68,12 @@ def literal_text(call: Call, index: int, example: str) -> str:
     raise ExpressionError(
         "E203", f"argument {index + 1} of {call.name} must be literal text", argument.start, argument.end, f"for example {example}"
     )
+
+
+def check_word(call: Call, index: int, allowed: Sequence[str], what: str, other_words: dict[str, str] | None = None) -> None:
+    """Raises ExpressionError where an argument is literal text and, in any case, none of the `allowed` words; `other_words`
+    are hints for words of other languages."""
+    argument = call.arguments[index]
+    if isinstance(argument, Literal) and str(argument.value).lower() not in allowed:
+        hint = (other_words or {}).get(str(argument.value).lower()) or f"known: {', '.join(allowed)}"
+        raise ExpressionError("E204", f"{call.name} knows no {what} {argument.value!r}", argument.start, argument.end, hint)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from etl.mapping import MISSING, evaluate
+from etl.mapping import MappingError, evaluate
 from etl.mapping.comparisons import equal
 from etl.mapping.conversions import is_empty, single_text, text_of
 from etl.mapping.globs import like
@@ -235,4 +235,5 @@ def test_names_work_in_any_case_and_under_their_aliases() -> None:
     assert evaluate("string.split(string.strip(x), ',')", {"x": " a,b "}) == ["a", "b"]
     assert evaluate("CHAR_LENGTH(x)", {"x": "abc"}) == 3
     assert evaluate("cast(x AS char)", {"x": 5}) == evaluate('cast(x, "char")', {"x": 5}) == "5"
-    assert evaluate("cast(x AS number)", {"x": 5}) is MISSING
+    with pytest.raises(MappingError, match="E204 cast knows no type 'number'"):
+        evaluate("cast(x AS number)", {"x": 5})

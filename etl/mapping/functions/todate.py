@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from etl.mapping.datemath import is_date_math, read_date_math
+from etl.mapping.datemath import check_date_math, is_date_math, read_date_math
 from etl.mapping.dates import date_of, date_text
 from etl.mapping.functions import Example, Function, literal_text
 from etl.mapping.layouts import names_year, parse_with_layout, read_layout
@@ -29,7 +29,9 @@ def todate(scope: Scope, *arguments: Any) -> datetime | None:
 
 
 def _check(call: Call) -> None:
-    if len(call.arguments) == 2 and not names_year(literal_text(call, 0, 'todate("2006-01-02 15:04:05", x)')):
+    if len(call.arguments) == 1:
+        check_date_math(call.arguments[0])
+    elif not names_year(literal_text(call, 0, 'todate("2006-01-02 15:04:05", x)')):
         layout = call.arguments[0]
         raise ExpressionError(
             "E204",

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from etl.mapping.datemath import is_date_math, read_date_math
+from etl.mapping.datemath import check_date_math, is_date_math, read_date_math
 from etl.mapping.dates import date_of, date_text
 from etl.mapping.dates_zones import zone_named
 from etl.mapping.functions import Example, Function, literal_text
 from etl.mapping.messages import ExpressionError
 from etl.mapping.scope import Scope
-from etl.mapping.tree import Call, Literal
+from etl.mapping.tree import Call
 
 
 def todatein(scope: Scope, value: Any, zone: Any) -> datetime | None:
@@ -29,13 +29,7 @@ def _check(call: Call) -> None:
         raise ExpressionError(
             "E204", "there is no zone of this name", zone.start, zone.end, 'write an IANA name, for example "America/Los_Angeles"'
         )
-    if isinstance(value, Literal) and isinstance(value.value, str) and _is_bad_math(value.value):
-        hint = 'one sign, one whole number, one of y M w d h m s, for example "now-3d"'
-        raise ExpressionError("E204", "this is no date math", value.start, value.end, hint)
-
-
-def _is_bad_math(text: str) -> bool:
-    return is_date_math(text) and read_date_math(text, datetime(2000, 1, 1, tzinfo=UTC)) is None
+    check_date_math(value)
 
 
 FUNCTION = Function(
