@@ -12,7 +12,7 @@ from etl.errors import ConfigurationError
 from etl.faults import nearest
 from etl.jobs import CohortsJob, EventsJob, Job, Jobs, load_jobs
 from etl.lake.layout import Lake
-from etl.mapping import Mapping, load_mapping
+from etl.mapping import Mapping, load_mapping, refusal
 from etl.settings import Clock, packaged_mappings
 
 
@@ -67,13 +67,15 @@ class Project:
         return [self.path.parent / "mappings", packaged_mappings()]
 
     def mapping(self, job: Job) -> Mapping:
-        """The job's mapping, checked. Raises MappingError or ConfigurationError."""
-        found = load_mapping(job.mapping_name, self.mapping_folders())
+        """The job's mapping, checked; its records have to say whose they are. Raises MappingError or ConfigurationError."""
+        found = load_mapping(job.mapping_name, self.mapping_folders(), then="run `profilemill check`")
         if found.stream != job.stream:
-            raise ConfigurationError(
-                f"the mapping {found.name} is for the stream {found.stream}, not {job.stream}",
-                where={"file": found.path},
-            )
+            message = f"this mapping reads the stream {found.stream!r}, the job imports {job.stream!r}"
+            raise refusal(found, "E416", message, "stream", f"write stream: {job.stream}, or name another mapping in the job")
+        if not found.by:
+            # A mapping may do without; a job whose records become profiles may not.
+            hint = "for example by: [amplitude_user_id, amplitude_id]"
+            raise refusal(found, "E404", "'by' is missing: the fields that identify a person", hint=hint)
         return found
 
     def client(self, job: Job) -> AmplitudeClient:

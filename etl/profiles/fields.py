@@ -83,6 +83,15 @@ def merged_fields(streams: list[StreamFields]) -> list[ProfileField]:
                     },
                     next_step="give both mappings the same kind, merge operator and capacity, or other field names",
                 )
+    cases: dict[str, str] = {}
+    for name in found:
+        other_name = cases.setdefault(name.lower(), name)
+        if other_name != name:
+            raise ConfigurationError(
+                f"two streams map fields whose names differ only in case: {other_name} and {name}",
+                where={"streams": f"{found[other_name][1]} and {found[name][1]}"},
+                next_step="write the name in one way in both mappings",
+            )
     return [field for field, _ in found.values()]
 
 
@@ -112,7 +121,7 @@ def incompatible(before: StreamFields, now: StreamFields) -> list[str]:
         for field in now.fields
         if field.name in old and (old[field.name].kind_name, old[field.name].merge) != (field.kind_name, field.merge)
     ]
-    changed += ["by: " + ", ".join(before.by) + " is now " + ", ".join(now.by)] if before.by != now.by else []
+    changed += [f"by: {', '.join(before.by) or 'none'} is now {', '.join(now.by) or 'none'}"] if before.by != now.by else []
     changed += [f"key: {before.key} is now {now.key}"] if before.key != now.key else []
     return changed
 

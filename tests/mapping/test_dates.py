@@ -131,6 +131,7 @@ def checked_by(checked: Call) -> None:
         (call("todatein", None, "PDT"), "E204"),
         (call("todatein", "now-3days", "America/Los_Angeles"), "E204"),
         (call("todatein", "NOW-", "America/Los_Angeles"), "E204"),
+        (call("todate", "now-3days"), "E204"),
     ],
 )
 def test_literals_that_can_never_work(checked: Call, code: str) -> None:
