@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from etl.cli_cohorts import EPILOG as COHORTS_EPILOG
+from etl.cli_cohorts import cohorts
 from etl.cli_mapping import mapping_app
 from etl.errors import ConfigurationError, ProfilemillError
 from etl.settings import package_version
@@ -32,6 +34,7 @@ app = typer.Typer(
 profiles_app = typer.Typer(help="Look at profiles.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(profiles_app, name="profiles")
 app.add_typer(mapping_app, name="mapping")
+app.command("cohorts", epilog=COHORTS_EPILOG)(cohorts)
 
 FAILED, WRONG, REJECTED = 1, 2, 3
 

@@ -18,6 +18,7 @@ _TABLES = (
     "identifiers",
     "changes",
     "conflicts",
+    "cohort_memberships",
     "state/streams",
 )
 

@@ -19,6 +19,8 @@ from etl.landing.store import arriving, place
 
 STREAM = "amplitude_cohorts"
 MEMBERS, EXITS = "members.csv", "exits.jsonl"
+# The `basis` of a snapshot whose job writes no exits: it adds members and says nothing of leavers.
+ADDS_ONLY = "off"
 
 # A file with fewer rows than this share of the listed size is not believed; sizes are counted at the same moment.
 LEAST_SHARE = 0.9

@@ -12,12 +12,15 @@ from etl.jobs import ParquetDestination, resolve_variables
 from etl.landing.manifest import slug
 from etl.pipeline.project import Project
 from etl.profiles.build import build_profiles
+from etl.profiles.memberships import update_memberships
 from etl.reports import BuildReport, LoadReport
 
 
 def build(project: Project, *, full: bool = False, on_step: Callable[[str], None] = lambda step: None) -> BuildReport:
-    """Brings the lake's profiles up to its loads."""
-    return build_profiles(project.lake, full=full, max_identifiers=project.jobs.max_identifiers, on_step=on_step)
+    """Brings the lake's profiles and cohort memberships up to its loads."""
+    report = build_profiles(project.lake, full=full, max_identifiers=project.jobs.max_identifiers, on_step=on_step)
+    update_memberships(project.lake, full=full)
+    return report
 
 
 def load_destination(project: Project, name: str) -> LoadReport:

@@ -25,6 +25,7 @@ from etl.pipeline.kept_loads import keep_loads
 from etl.pipeline.project import Project
 from etl.profiles.build import build_profiles
 from etl.profiles.fields import of_mapping, remember, stream_fields
+from etl.profiles.memberships import update_memberships
 from etl.reports import BuildReport, ImportReport
 
 # Longer than any run: what a run wrote and has not committed yet must survive a compaction beside it.
@@ -67,6 +68,7 @@ def rebuild_from_landing(project: Project, on_step: Callable[[str], None] = lamb
             _map_again(project, beside, mapping, mapped, reports, on_step)
             on_step("building profiles")
             report = build_profiles(beside, max_identifiers=project.jobs.max_identifiers)
+            update_memberships(beside)
             # Whoever imports or builds meanwhile goes on; only here nobody may, and nothing may be left out.
             with lake.building(), lake.writing():
                 if _in_force(lake) == mapped:
@@ -164,7 +166,7 @@ def compact(lake: Lake, on_step: Callable[[str], None] = lambda step: None) -> d
     on_step("rewriting the table of loads")
     compact_loads(lake)
     on_step("deleting files of old versions")
-    others = [lake.loads, lake.profiles, lake.identifiers, lake.changes, lake.conflicts]
+    others = [lake.loads, lake.profiles, lake.identifiers, lake.changes, lake.conflicts, lake.cohort_memberships]
     deleted = sum(vacuum(table, UNCOMMITTED_HOURS) for table in [*others, *(table for table, _ in tables)])
     return {"attempts": removed + len(stale), "files": deleted}
 
