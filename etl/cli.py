@@ -14,6 +14,8 @@ import typer
 
 from etl.cli_cohorts import EPILOG as COHORTS_EPILOG
 from etl.cli_cohorts import cohorts
+from etl.cli_forget import EPILOG as FORGET_EPILOG
+from etl.cli_forget import forget
 from etl.cli_mapping import mapping_app
 from etl.errors import ConfigurationError, ProfilemillError
 from etl.settings import package_version
@@ -35,6 +37,7 @@ profiles_app = typer.Typer(help="Look at profiles.", no_args_is_help=True, rich_
 app.add_typer(profiles_app, name="profiles")
 app.add_typer(mapping_app, name="mapping")
 app.command("cohorts", epilog=COHORTS_EPILOG)(cohorts)
+app.command("forget", epilog=FORGET_EPILOG)(forget)
 
 FAILED, WRONG, REJECTED = 1, 2, 3
 

@@ -27,7 +27,7 @@ ORDER = [
     {"etl.screen"},
     {"etl.screen_mapping"},
     {"etl.runs"},
-    {"etl.cli_mapping", "etl.cli_cohorts"},
+    {"etl.cli_mapping", "etl.cli_cohorts", "etl.cli_forget"},
     {"etl.cli"},
     {"etl.__main__"},
 ]

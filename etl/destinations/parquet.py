@@ -51,6 +51,12 @@ def load_parquet(lake: Lake, name: str, path: Path) -> LoadReport:
     return LoadReport(name, int(count), 0, True, str(path))
 
 
+def drop_previous(path: Path) -> None:
+    """Removes every version but the current one, for readers too that have the one before still open."""
+    if path.is_symlink():
+        _remove_old(path, {path.resolve().name})
+
+
 def _table_id(lake: Lake) -> str:
     opened = lake.profiles.open()
     return "" if opened is None else str(opened.metadata().id)

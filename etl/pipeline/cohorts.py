@@ -25,6 +25,7 @@ from etl.landing.snapshot import (
     Snapshot,
     check_exits,
     checked_members,
+    downloaded,
     land_snapshot,
     members_in,
     snapshot_of,
@@ -33,6 +34,7 @@ from etl.landing.store import arriving
 from etl.pipeline.exits import Known, bases, deriving, details_of, following, known_snapshots, new_download, settle
 from etl.pipeline.ingest import Ingest, ingest
 from etl.pipeline.project import Progress, Project
+from etl.pipeline.suppression import scrubber
 from etl.reports import ImportReport
 from etl.sources.amplitude_cohorts import CohortPlan, plan, select
 
@@ -110,6 +112,7 @@ def import_cohort(
         try:
             file = project.client(job).download_cohort(request_id, folder / MEMBERS, on_bytes=shown.on_bytes).path
             checked_members(snapshot, file)
+            scrubber(project.lake, mapping)(downloaded(snapshot, folder))
         except (RequestExpired, SnapshotRefused):
             # Whoever tries again has to ask anew: this request's file stays as it is.
             forget_request(project, name, planned)

@@ -29,6 +29,7 @@ from etl.mapping.plan import IS_OBJECT, plan
 from etl.pipeline.counting import count_loads, fields_from, fields_text
 from etl.profiles.fields import StreamFields, of_mapping, remember
 from etl.profiles.fragments import fragments_query, id_column, identified_query
+from etl.profiles.privacy import hide_suppressed
 from etl.records import LONGEST_SHOWN, masked
 from etl.reports import ImportReport
 from etl.settings import Clock
@@ -163,7 +164,8 @@ class _Batch:
         connection.execute(f"CREATE TEMP VIEW chosen AS SELECT * FROM records WHERE load_ix IN ({chosen})")
         connection.execute(f"CREATE TEMP TABLE mapped AS {self.plan.query('chosen')}")
         duplicates = _drop_duplicates(connection)
-        connection.execute(f"CREATE TEMP VIEW identified AS {identified_query('mapped', self.fields)}")
+        hidden = hide_suppressed(connection, self.lake, self.fields)
+        connection.execute(f"CREATE TEMP VIEW identified AS {identified_query('mapped', self.fields, hidden)}")
         connection.execute("CREATE TEMP VIEW somebody AS SELECT * FROM identified WHERE _identity IS NOT NULL")
         connection.execute(f"CREATE TEMP TABLE fragments AS {fragments_query('somebody', self.fields)}")
         self._make_rejects(connection)
@@ -287,6 +289,13 @@ class _Batch:
             remove_attempts(self.lake.rejects, attempts)
             if with_fragments:
                 remove_attempts(self.lake.fragments(self.fields.stream), attempts)
+
+
+def content_of(settings: Ingest, landed: Landed) -> tuple[int, str]:
+    """The lines and the digest of an attempt, as its row in `loads` has them."""
+    with settings.lake.workspace() as (connection, _):
+        found = _Batch(settings, of_mapping(settings.mapping), [landed])._read(connection)[0]
+    return found["lines"], found["digest"]
 
 
 def attempt_folder(landing: Path, load: Load) -> Path:

@@ -27,8 +27,13 @@ def load_destination(project: Project, name: str) -> LoadReport:
     """Brings one destination up to the lake's profiles. One at a time: a slower run must neither remove the folder that
     a faster one is about to publish nor put older profiles over newer ones."""
     project.lake.ensure_writable()
-    with FileLock(project.lake.root / f".destination-{slug(name)}.lock"):
+    with loading(project, name):
         return _load(project, name)
+
+
+def loading(project: Project, name: str) -> FileLock:
+    """Held while a destination is loaded."""
+    return FileLock(project.lake.root / f".destination-{slug(name)}.lock")
 
 
 def _load(project: Project, name: str) -> LoadReport:

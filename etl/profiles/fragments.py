@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from etl.engines.sql import identifier, quote
 from etl.mapping.model import GUARD_VALUES
@@ -21,15 +21,28 @@ def guarded(value: str) -> str:
     return f"CASE WHEN lower(trim({value})) IN ({guards}) THEN NULL ELSE {value} END"
 
 
-def identified_query(mapped: str, fields: StreamFields) -> str:
-    """SQL that adds to mapped records their identifiers and `_identity`, a hash of the combination (null: nobody)."""
-    by = [identifier(name) for name in fields.by]
-    texts = [guarded(f"CAST({name} AS VARCHAR)") for name in by]
-    columns = [f"{text} AS {id_column(name)}" for text, name in zip(texts, fields.by, strict=True)]
-    anyone = " OR ".join(f"{id_column(name)} IS NOT NULL" for name in fields.by) or "FALSE"
-    combination = ", ".join(f"{quote(name + '=')} || {id_column(name)}" for name in fields.by) or "NULL"
-    identity = f"CASE WHEN {anyone} THEN md5(concat_ws(chr(31), {combination})) END"
-    return f"SELECT *, {', '.join([*columns, f'{identity} AS _identity'])}, _time AS _first, _time AS _last, 1 AS _records FROM {mapped}"
+def identified_query(mapped: str, fields: StreamFields, hidden: Mapping[str, str] | None = None) -> str:
+    """SQL that adds to mapped records their identifiers and `_identity`, a hash of the combination (null: nobody).
+
+    `hidden`, by identifier field, is SQL that is true for values that identify nobody either.
+    """
+    texts = [guarded(f"CAST({identifier(name)} AS VARCHAR)") for name in fields.by]
+    texts = [
+        f"CASE WHEN {hidden[name]} THEN NULL ELSE {text} END" if hidden and name in hidden else text
+        for text, name in zip(texts, fields.by, strict=True)
+    ]
+    columns = [
+        *(f"{text} AS {id_column(name)}" for text, name in zip(texts, fields.by, strict=True)),
+        f"{identity_of(fields.by)} AS _identity",
+    ]
+    return f"SELECT *, {', '.join(columns)}, _time AS _first, _time AS _last, 1 AS _records FROM {mapped}"
+
+
+def identity_of(by: Sequence[str]) -> str:
+    """SQL over id columns for the hash of their combination, null where all are."""
+    anyone = " OR ".join(f"{id_column(name)} IS NOT NULL" for name in by) or "FALSE"
+    combination = ", ".join(f"{quote(name + '=')} || {id_column(name)}" for name in by) or "NULL"
+    return f"CASE WHEN {anyone} THEN md5(concat_ws(chr(31), {combination})) END"
 
 
 def fragments_query(identified: str, fields: StreamFields) -> str:

@@ -61,13 +61,18 @@ def update_memberships(lake: Lake, *, full: bool = False) -> int:
     nothing. Cohorts without a new or replaced snapshot keep their files.
     """
     lake.ensure_writable()
-    with FileLock(lake.root / ".memberships.lock"):
+    with updating(lake):
         for _ in range(_ATTEMPTS):
             try:
                 return _update(lake, full)
             except CommitConflict:
                 continue
     raise LakeConflict("other writers changed the table `cohort_memberships` again and again", next_step="run again")
+
+
+def updating(lake: Lake) -> FileLock:
+    """Held while the table is brought up to date."""
+    return FileLock(lake.root / ".memberships.lock")
 
 
 def _update(lake: Lake, full: bool) -> int:
