@@ -6,6 +6,7 @@ was cut off is finished by the next one, whoever it names, and no identifier is 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections import Counter
@@ -24,7 +25,7 @@ from etl.lake.attempts import attempt_of, remove_attempts
 from etl.lake.layout import Lake
 from etl.lake.loads import Load, all_loads, in_force, rewrite_loads
 from etl.lake.swap import BESIDE
-from etl.lake.tables import Table, commit, files_of, new_token, relation, schema_of, vacuum, write_file
+from etl.lake.tables import Table, commit, files_of, new_token, relation, schema_of, transaction_of, vacuum, write_file
 from etl.landing.manifest import MANIFEST, read_manifest
 from etl.landing.scrub import without_lines
 from etl.landing.store import drop_attempts
@@ -33,11 +34,12 @@ from etl.mapping.model import GUARD_VALUES
 from etl.pipeline.counting import fields_from, fields_text
 from etl.pipeline.forget_loads import Cleaning, Removed, clean_loads, rows_of_people
 from etl.pipeline.ingest import attempt_folder
-from etl.pipeline.profiles import build, load_destination
+from etl.pipeline.profiles import build, load_destination, loading
 from etl.pipeline.project import Project
 from etl.pipeline.suppression import Lines, find_lines
 from etl.pipeline.upkeep import job_of
 from etl.profiles.fields import namespaces, stream_fields
+from etl.profiles.memberships import updating
 from etl.profiles.privacy import (
     Identifier,
     Suppression,
@@ -47,6 +49,8 @@ from etl.profiles.privacy import (
 )
 from etl.profiles.resolve import profile_id
 
+# Profile ids are suppressed beside identifiers: the table `changes` knows people by them.
+_PROFILE = "profile_id"
 _AT_ONCE = 50
 
 
@@ -95,10 +99,10 @@ def forget(
     with FileLock(lake.root / ".forget.lock"), FileLock(lake.root / ".rebuild.lock"):
         before = start_suppression(lake)
         on_step("looking up identifiers")
-        people, gone_ids = _people(lake, keys)
-        suppression = before.with_(people)
+        people, ids = _people(lake, keys)
+        suppression = before.with_([*people, *((_PROFILE, one) for one in ids)])
         new = [one for one in sorted(people) if before.hash_of(one) not in before.hashes]
-        report.people, report.identifiers = len(gone_ids), dict(Counter(namespace for namespace, _ in new))
+        report.people, report.identifiers = len(ids), dict(Counter(namespace for namespace, _ in new))
         if not dry_run:
             store_suppression(lake, suppression)
             shutil.rmtree(lake.root / BESIDE, ignore_errors=True)
@@ -110,22 +114,22 @@ def forget(
         report.profiles_changed = built.inserted + built.updated + built.merged_away
         _load_destinations(project, report, on_step)
         on_step("deleting old versions")
-        _sweep(project, suppression, gone_ids if not report.failed else set(), report)
+        _sweep(project, suppression, report)
     return report
 
 
 def _check(lake: Lake, keys: Sequence[Identifier]) -> None:
-    known = [*namespaces(list(stream_fields(lake).values())), "profile_id"]
+    known = [*namespaces(list(stream_fields(lake).values())), _PROFILE]
     for name, value in keys:
         if name not in known:
             raise ConfigurationError(f"{name!r} is not an identifier", next_step=f"use {', '.join(known)}")
-        if name != "profile_id" and value.strip().lower() in GUARD_VALUES:
+        if name != _PROFILE and value.strip().lower() in GUARD_VALUES:
             raise ConfigurationError(f"this value of {name} identifies nobody", next_step="name an identifier of one person")
 
 
 def _people(lake: Lake, keys: Sequence[Identifier]) -> tuple[set[Identifier], set[str]]:
     """Every identifier of the people, the given ones included, and the ids of their profiles, those in quarantine too."""
-    wanted = {key for key in keys if key[0] != "profile_id"}
+    wanted = {key for key in keys if key[0] != _PROFILE}
     found, ids = set(wanted), set[str]()
     source = relation(lake.profiles, (file.path for file in files_of(lake.profiles)))
     if source is None:
@@ -134,8 +138,8 @@ def _people(lake: Lake, keys: Sequence[Identifier]) -> tuple[set[Identifier], se
     conditions, values = [], list[str]()
     for name, value in keys:
         hashed = profile_id("i.namespace", "i.value")
-        conditions.append(f"{hashed} = ?" if name == "profile_id" else "(i.namespace = ? AND i.value = ?)")
-        values += [value] if name == "profile_id" else [name, value]
+        conditions.append(f"{hashed} = ?" if name == _PROFILE else "(i.namespace = ? AND i.value = ?)")
+        values += [value] if name == _PROFILE else [name, value]
     if not conditions:
         return found, ids
     with lake.workspace() as (connection, _):
@@ -204,26 +208,27 @@ def _load_destinations(project: Project, report: Forgotten, on_step: Callable[[s
             report.failed[name] = str(error)
 
 
-def _sweep(project: Project, suppression: Suppression, gone_ids: set[str], report: Forgotten) -> None:
+def _sweep(project: Project, suppression: Suppression, report: Forgotten) -> None:
     """Removes what no reader sees: superseded and dead attempts, links of the people, old versions of every table."""
     lake = project.lake
-    with lake.building(), lake.writing():
+    with contextlib.ExitStack() as held:
+        # Nobody else reads or writes now: old versions can go at once, and an attempt that does not count never will.
+        for lock in (*(loading(project, name) for name in project.jobs.destinations), updating(lake), lake.building(), lake.writing()):
+            held.enter_context(lock)
         committed = all_loads(lake)
         counting = {load.attempt for load in in_force(committed).values()}
-        tables = [lake.rejects]
+        # What the next build takes out again, should somebody have replaced loads since the last one.
+        merged = {load.attempt for load in in_force(committed, transaction_of(lake.profiles, "loads") or 0).values()}
+        tables = [(lake.rejects, counting)]
         for stream in stream_fields(lake):
-            tables += [lake.stream(stream), lake.fragments(stream)]
-        for table in tables:
-            # Nobody else writes now, so an attempt that does not count never will.
-            report.attempts += remove_attempts(
-                table, [attempt for file in files_of(table) if (attempt := attempt_of(file)) not in counting]
-            )
+            tables += [(lake.stream(stream), counting), (lake.fragments(stream), counting | merged)]
+        for table, needed in tables:
+            report.attempts += remove_attempts(table, {attempt_of(file) for file in files_of(table)} - needed)
         _sweep_landing(project, suppression, counting, {load.attempt for load in committed})
         either = " OR ".join(suppressed_sql(f"{side}_namespace", f"{side}_value") for side in ("left", "right"))
         report.conflicts = _drop_rows(lake, lake.conflicts, suppression, either)
-        if gone_ids:
-            ids = ", ".join(quote(one) for one in sorted(gone_ids))
-            report.changes = _drop_rows(lake, lake.changes, suppression, f"profile_id IN ({ids})")
+        if not report.failed:  # a destination that could not be loaded learns from `changes` whom to delete
+            report.changes = _drop_rows(lake, lake.changes, suppression, suppressed_sql(quote(_PROFILE), "profile_id"))
         rewrite_loads(lake, lambda load: _without_samples(load, suppression))
         others = [lake.loads, lake.profiles, lake.identifiers, lake.changes, lake.conflicts, lake.cohort_memberships]
         report.files = sum(vacuum(table, 0) for table in [*others, *(one for one, _ in tables)])

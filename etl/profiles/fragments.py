@@ -31,11 +31,9 @@ def identified_query(mapped: str, fields: StreamFields, hidden: Mapping[str, str
         f"CASE WHEN {hidden[name]} THEN NULL ELSE {text} END" if hidden and name in hidden else text
         for text, name in zip(texts, fields.by, strict=True)
     ]
-    columns = [
-        *(f"{text} AS {id_column(name)}" for text, name in zip(texts, fields.by, strict=True)),
-        f"{identity_of(fields.by)} AS _identity",
-    ]
-    return f"SELECT *, {', '.join(columns)}, _time AS _first, _time AS _last, 1 AS _records FROM {mapped}"
+    ids = "".join(f", {text} AS {id_column(name)}" for text, name in zip(texts, fields.by, strict=True))
+    known = f"SELECT *{ids} FROM {mapped}"
+    return f"SELECT *, {identity_of(fields.by)} AS _identity, _time AS _first, _time AS _last, 1 AS _records FROM ({known})"
 
 
 def identity_of(by: Sequence[str]) -> str:
