@@ -183,7 +183,8 @@ def profiles_show(
     name, equals, value = key.partition("=")
     if not equals or not value:
         raise ConfigurationError("write the identifier as KEY=VALUE", value=key, next_step="for example amplitude_user_id=u-1042")
-    found = find_profiles(_project(jobs).lake, name, value)
+    project = _project(jobs)
+    found = [profile for one in project.identifiers_of(name, value) for profile in find_profiles(project.lake, *one)]
     if as_json:
         screen.print_json(found)
     for profile in found if not as_json else ():

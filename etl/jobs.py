@@ -147,6 +147,7 @@ class Jobs(_Strict):
     destinations: dict[str, Destination] = Field(default_factory=dict)
     jobs: dict[str, Job] = Field(default_factory=dict)
     max_identifiers: int = Field(50, ge=2, description="A profile with more identifiers goes into quarantine.")
+    pii_key: SecretStr | None = Field(None, description="Hashes the fields marked pii, best as ${PROFILEMILL_PII_KEY}.")
 
 
 def _without_secrets(line: str) -> str:

@@ -99,7 +99,7 @@ def forget(
     with FileLock(lake.root / ".forget.lock"), FileLock(lake.root / ".rebuild.lock"):
         before = start_suppression(lake)
         on_step("looking up identifiers")
-        people, ids = _people(lake, keys)
+        people, ids = _people(lake, [one for key in keys for one in project.identifiers_of(*key)])
         suppression = before.with_([*people, *((_PROFILE, one) for one in ids)])
         new = [one for one in sorted(people) if before.hash_of(one) not in before.hashes]
         report.people, report.identifiers = len(ids), dict(Counter(namespace for namespace, _ in new))
@@ -195,7 +195,7 @@ def _mapping_of(project: Project, load: Load) -> Mapping:
     name = job_of(project, load)
     if name is not None:
         return project.mapping(project.jobs.jobs[name])
-    return load_mapping(load.stream, project.mapping_folders())
+    return project.hashing(load_mapping(load.stream, project.mapping_folders()))
 
 
 def _load_destinations(project: Project, report: Forgotten, on_step: Callable[[str], None]) -> None:
@@ -251,7 +251,7 @@ def _scrub_in_place(project: Project, suppression: Suppression, folder: Path) ->
     job = next(
         (job for job in project.jobs.jobs.values() if (job.stream, job.authorization) == (landed.load.stream, landed.load.scope)), None
     )
-    mapping = project.mapping(job) if job else load_mapping(landed.load.stream, project.mapping_folders())
+    mapping = project.mapping(job) if job else project.hashing(load_mapping(landed.load.stream, project.mapping_folders()))
     without_lines(landed, find_lines(project.lake, landed, mapping, suppression).own)
 
 

@@ -25,8 +25,9 @@ from etl.landing.manifest import Landed, LoadId
 from etl.landing.members import records_of
 from etl.landing.store import drop_attempts
 from etl.mapping import Mapping, udfs
+from etl.mapping.pii import hashed_query
 from etl.mapping.plan import IS_OBJECT, plan
-from etl.pipeline.counting import count_loads, fields_from, fields_text
+from etl.pipeline.counting import count_loads, fields_from, fields_text, leave_out_samples
 from etl.profiles.fields import StreamFields, of_mapping, remember
 from etl.profiles.fragments import fragments_query, id_column, identified_query
 from etl.profiles.privacy import hide_suppressed
@@ -162,7 +163,7 @@ class _Batch:
         """Maps the records of the kept attempts, and counts what comes of them, per load."""
         chosen = ", ".join(str(ix) for ix in kept)
         connection.execute(f"CREATE TEMP VIEW chosen AS SELECT * FROM records WHERE load_ix IN ({chosen})")
-        connection.execute(f"CREATE TEMP TABLE mapped AS {self.plan.query('chosen')}")
+        connection.execute(f"CREATE TEMP TABLE mapped AS {hashed_query(connection, self.plan.query('chosen'), self.settings.mapping)}")
         duplicates = _drop_duplicates(connection)
         hidden = hide_suppressed(connection, self.lake, self.fields)
         connection.execute(f"CREATE TEMP VIEW identified AS {identified_query('mapped', self.fields, hidden)}")
@@ -170,6 +171,7 @@ class _Batch:
         connection.execute(f"CREATE TEMP TABLE fragments AS {fragments_query('somebody', self.fields)}")
         self._make_rejects(connection)
         counts = count_loads(connection, self.plan, [field.name for field in self.fields.fields])
+        leave_out_samples(counts, self.settings.mapping)
         for ix, count in duplicates.items():
             counts[ix]["_duplicates"] = count
         return counts
@@ -198,7 +200,8 @@ class _Batch:
                 "member": self.landed[row["load_ix"]].members[row["member_ix"]],
                 "line": row["line"],
                 "code": row["code"],
-                "text": masked(row["text"].rstrip("\r\n")),
+                # A broken line cannot be told into fields, so where some are to be hashed none of it is kept.
+                "text": "" if self.settings.mapping.pii_key else masked(row["text"].rstrip("\r\n")),
             }
             for row in bad
         ]

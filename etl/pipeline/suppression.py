@@ -15,6 +15,7 @@ from etl.landing.manifest import Landed
 from etl.landing.members import records_of
 from etl.landing.scrub import without_lines
 from etl.mapping import Mapping, udfs
+from etl.mapping.pii import hashed_query
 from etl.mapping.plan import IS_OBJECT, plan
 from etl.profiles.fields import of_mapping
 from etl.profiles.fragments import identified_query
@@ -42,7 +43,8 @@ def find_lines(lake: Lake, landed: Landed, mapping: Mapping, suppression: Suppre
     """The lines of suppressed people in the raw files of an attempt, read as `mapping` reads them, whether its `where` lets
     them through or not. `mentioned` are identifiers to look for in everybody else's lines."""
     by = [mapping.field(name) for name in mapping.by]
-    ids = plan(replace(mapping, fields=tuple(by), where=None))
+    ids_mapping = replace(mapping, fields=tuple(by), where=None)
+    ids = plan(ids_mapping)
     fields = of_mapping(mapping)
     found = Lines()
     with lake.workspace() as (connection, _):
@@ -51,7 +53,7 @@ def find_lines(lake: Lake, landed: Landed, mapping: Mapping, suppression: Suppre
         time = pa.table({"load_ix": pa.array([0], pa.int32()), "fallback_time": pa.array([landed.time], pa.timestamp("us", tz="UTC"))})
         connection.register("loads", time)
         mention = _prepare_mentions(connection, mentioned)
-        identified = identified_query(f"({ids.query('records')})", fields)
+        identified = identified_query(f"({hashed_query(connection, ids.query('records'), ids_mapping)})", fields)
         own = f"SELECT member_ix, line FROM ({identified}) WHERE {owner_suppressed_sql(fields.by)}"
         for block in records_of(landed, 0):
             connection.register("records", block)

@@ -11,6 +11,7 @@ from etl.lake.layout import Lake
 from etl.landing.manifest import slug, write_json
 from etl.mapping.kinds import KINDS, Kind
 from etl.mapping.model import Mapping
+from etl.mapping.pii import hashing_of
 
 
 @dataclass(frozen=True)
@@ -29,18 +30,22 @@ class ProfileField:
 
 @dataclass(frozen=True)
 class StreamFields:
-    """What one stream gives: its fields, its identifiers (most trusted first), and the mapping it was mapped with last."""
+    """What one stream gives: its fields, its identifiers (most trusted first), the mapping it was mapped with last, and which
+    fields it hashes by which key."""
 
     stream: str
     by: tuple[str, ...]
     key: str | None
     fields: tuple[ProfileField, ...]
     fingerprint: str
+    hashed: str = ""
 
 
 def of_mapping(mapping: Mapping) -> StreamFields:
     fields = tuple(ProfileField(f.name, f.kind.name, f.merge, f.capacity) for f in mapping.fields)
-    return StreamFields(mapping.stream, mapping.by, mapping.key.text if mapping.key else None, fields, mapping.fingerprint)
+    return StreamFields(
+        mapping.stream, mapping.by, mapping.key.text if mapping.key else None, fields, mapping.fingerprint, hashing_of(mapping)
+    )
 
 
 def stream_fields(lake: Lake) -> dict[str, StreamFields]:
@@ -50,7 +55,9 @@ def stream_fields(lake: Lake) -> dict[str, StreamFields]:
     for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
         content = json.loads(path.read_text(encoding="utf-8"))
         fields = tuple(ProfileField(**field) for field in content["fields"])
-        found[content["stream"]] = StreamFields(content["stream"], tuple(content["by"]), content["key"], fields, content["fingerprint"])
+        found[content["stream"]] = StreamFields(
+            content["stream"], tuple(content["by"]), content["key"], fields, content["fingerprint"], content.get("hashed", "")
+        )
     return found
 
 
@@ -114,6 +121,7 @@ def incompatible(before: StreamFields, now: StreamFields) -> list[str]:
     ]
     changed += ["by: " + ", ".join(before.by) + " is now " + ", ".join(now.by)] if before.by != now.by else []
     changed += [f"key: {before.key} is now {now.key}"] if before.key != now.key else []
+    changed += [f"hashed: {before.hashed or 'nothing'} is now {now.hashed or 'nothing'}"] if before.hashed != now.hashed else []
     return changed
 
 
