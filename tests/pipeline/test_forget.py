@@ -42,6 +42,7 @@ from etl.sandbox.amplitude import SandboxOptions
 from etl.sandbox.server import running_sandbox
 from etl.windows import Window
 from tests.pipeline.projects import command, profilemill, published, write_jobs
+from tests.pipeline.shops import FIRST, Shop
 
 WINDOW = Window(datetime(2024, 3, 1, 5, tzinfo=UTC), datetime(2024, 3, 1, 7, tzinfo=UTC))
 USER, IDS = "ana-4711-x", ("880011223344", "880055667788")
@@ -117,9 +118,9 @@ class Place:
             found[name] = {id_: profile for id_, profile in found[name].items() if id_ not in gone}
         return found
 
-    def places_of(self, *needles: str) -> set[str]:
+    def places_of(self, *needles: str, tops: tuple[str, ...] = ("lake", "out")) -> set[str]:
         """The files that hold one of the texts, packed or not."""
-        files = [path for top in ("lake", "out") for path in (self.folder / top).rglob("*") if path.is_file() and not path.is_symlink()]
+        files = [path for top in tops for path in (self.folder / top).rglob("*") if path.is_file() and not path.is_symlink()]
         assert len(files) > 20
         return {str(path.relative_to(self.folder)) for path in files if any(needle.encode() in _everything(path) for needle in needles)}
 
@@ -190,6 +191,22 @@ def _is_consistent(place: Place) -> None:
         assert load.lines == load.records + load.rejects
         assert load.records == load.rows + load.duplicates
     assert sorted(str(row["amplitude_id"]) for row in read_memberships(place.lake)) == ["550010", "550011"]
+
+
+def test_a_leaver_is_forgotten_and_the_exits_of_others_hold(shop: Shop) -> None:
+    shop.cohort("a", [IDS[0], "550010", "550011"], FIRST)
+    shop.run()
+    shop.cohort("a", ["550011"], FIRST + 10)
+    shop.run()
+    build(shop.project)
+    report = forget(shop.project, [("amplitude_id", IDS[0])])
+    assert report.loads == Removed(loads=2, lines=2, rows=2, fragments=2)
+    left = [json.loads(load.details)["exits"] for load in current_loads(shop.project.lake).values()]
+    assert sorted(left, key=str) == [1, None]
+    assert shop.run().replaced == [], "nothing is left to settle"
+    assert [shop.membership(member) for member in ("550010", "550011")] == [{"a": False}, {"a": True}]
+    assert Place(shop.project.path.parent).places_of(IDS[0], tops=("lake",)) == set()
+    assert forget(shop.project, [("amplitude_id", IDS[0])]).loads == Removed()
 
 
 def test_a_kill_is_finished_by_the_next_call(place: Place) -> None:
