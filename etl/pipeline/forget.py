@@ -11,7 +11,8 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -158,31 +159,37 @@ def _clean_all(
     """Looks at every load in force, and at those that come in meanwhile, until none is left that was not looked at."""
     lake, looked = project.lake, set[str]()
     while waiting := [load for load in in_force(all_loads(lake)).values() if load.attempt not in looked]:
-        for start in range(0, len(waiting), _AT_ONCE):
-            on_step(f"reading loads: {start} of {len(waiting)}")
-            affected: dict[str, list[tuple[Load, Lines, Removed]]] = {}
-            for load in waiting[start : start + _AT_ONCE]:
-                looked.add(load.attempt)
-                cleaning = _cleaning(project, suppression, load)
-                lines = _lines_of(lake, load, cleaning, people)
-                removed = rows_of_people(cleaning, load, lines)
-                report.mentions += lines.mentions
-                if removed.anything:
-                    affected.setdefault(load.stream, []).append((load, lines, removed))
-            for found in affected.values():
-                if report.dry_run:
-                    for _, _, removed in found:
-                        removed.loads = 1
-                        report.loads.add(removed)
-                else:
-                    removed, made = clean_loads(_cleaning(project, suppression, found[0][0]), found)
-                    report.loads.add(removed)
-                    looked |= made
+        looked |= {load.attempt for load in waiting}
+        done = 0
+        by_source = sorted(waiting, key=lambda load: (load.stream, load.scope, load.time))
+        for _, group in groupby(by_source, key=lambda load: (load.stream, load.scope)):
+            of_source = list(group)
+            cleaning = _cleaning(project, suppression, of_source[0])
+            for start in range(0, len(of_source), _AT_ONCE):
+                on_step(f"reading loads: {done} of {len(waiting)}")
+                chosen = of_source[start : start + _AT_ONCE]
+                looked |= _clean_some(cleaning, chosen, people, report)
+                done += len(chosen)
 
 
-def _lines_of(lake: Lake, load: Load, cleaning: Cleaning, people: Iterable[Identifier]) -> Lines:
-    folder = attempt_folder(lake.landing, load)
-    return find_lines(lake, read_manifest(folder), cleaning.mapping, cleaning.suppression, people) if folder.is_dir() else Lines()
+def _clean_some(cleaning: Cleaning, loads: Sequence[Load], people: Iterable[Identifier], report: Forgotten) -> set[str]:
+    """Cleans those of the loads that hold something, unless it is a dry run; the attempts that it made."""
+    lake = cleaning.lake
+    folders = {load.load: attempt_folder(lake.landing, load) for load in loads}
+    landed = [read_manifest(folders[load.load]) for load in loads if (folders[load.load] / MANIFEST).is_file()]
+    in_files = find_lines(lake, landed, cleaning.mapping, cleaning.suppression, people)
+    by_attempt = {one.attempt: lines for one, lines in zip(landed, in_files, strict=True)}
+    lines = [by_attempt.get(load.attempt, Lines()) for load in loads]
+    removed = rows_of_people(cleaning, loads, lines)
+    report.mentions += sum(one.mentions for one in lines)
+    affected = [one for one in zip(loads, lines, removed, strict=True) if one[2].anything]
+    if not report.dry_run and affected:
+        total, made = clean_loads(cleaning, affected)
+        report.loads.add(total)
+        return made
+    for _, _, one in affected:
+        report.loads.add(replace(one, loads=1))
+    return set()
 
 
 def _cleaning(project: Project, suppression: Suppression, load: Load) -> Cleaning:
@@ -252,7 +259,7 @@ def _scrub_in_place(project: Project, suppression: Suppression, folder: Path) ->
         (job for job in project.jobs.jobs.values() if (job.stream, job.authorization) == (landed.load.stream, landed.load.scope)), None
     )
     mapping = project.mapping(job) if job else project.hashing(load_mapping(landed.load.stream, project.mapping_folders()))
-    without_lines(landed, find_lines(project.lake, landed, mapping, suppression).own)
+    without_lines(landed, find_lines(project.lake, [landed], mapping, suppression)[0].own)
 
 
 def _drop_rows(lake: Lake, table: Table, suppression: Suppression, condition: str) -> int:

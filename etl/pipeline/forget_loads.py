@@ -65,30 +65,33 @@ class Cleaning:
     by: tuple[str, ...]
 
 
-def rows_of_people(cleaning: Cleaning, load: Load, lines: Lines) -> Removed:
-    """Adds to `lines` those that the load's tables know beyond the raw files, and counts what there is to remove."""
-    lake, by = cleaning.lake, cleaning.by
-    found = Removed()
+def rows_of_people(cleaning: Cleaning, loads: Sequence[Load], lines: Sequence[Lines]) -> list[Removed]:
+    """What there is to remove of each load, of one stream all of them. Adds to their `lines` those that the tables know
+    beyond the raw files."""
+    lake, by, stream = cleaning.lake, cleaning.by, loads[0].stream
+    attempts = {load.attempt: ix for ix, load in enumerate(loads)}
+    found = [Removed() for _ in loads]
     with lake.workspace() as (connection, _):
         cleaning.suppression.prepare(connection)
-        stream = rows_of(lake.stream(load.stream), [load.attempt])
-        if stream is not None and by:
-            for row in rows(connection, f"SELECT _member, _line FROM ({_with_ids(stream, by)}) WHERE {owner_suppressed_sql(by)}"):
-                lines.own[row["_member"]].add(row["_line"])
-                found.rows += 1
-        rejects = rows_of(lake.rejects, [load.attempt])
-        for row in rows(connection, f"SELECT member, line, text FROM {rejects}") if rejects else ():
-            if row["line"] in lines.own[row["member"]] or cleaning.suppression.names(row["text"]):
-                lines.own[row["member"]].add(row["line"])
-                found.rejects += 1
-        fragments = rows_of(lake.fragments(load.stream), [load.attempt])
-        if fragments is not None and by:
-            own = owner_suppressed_sql(by)
+        own = owner_suppressed_sql(by) if by else "FALSE"
+        if by and (source := rows_of(lake.stream(stream), attempts)) is not None:
+            for row in rows(connection, f"SELECT _attempt, _member, _line FROM ({_with_ids(source, by)}) WHERE {own}"):
+                lines[attempts[row["_attempt"]]].own[row["_member"]].add(row["_line"])
+                found[attempts[row["_attempt"]]].rows += 1
+        rejects = rows_of(lake.rejects, attempts)
+        for row in rows(connection, f"SELECT _attempt, member, line, text FROM {rejects}") if rejects else ():
+            theirs = lines[attempts[row["_attempt"]]].own[row["member"]]
+            if row["line"] in theirs or cleaning.suppression.names(row["text"]):
+                theirs.add(row["line"])
+                found[attempts[row["_attempt"]]].rejects += 1
+        if by and (source := rows_of(lake.fragments(stream), attempts)) is not None:
             any_ = " OR ".join(f"coalesce({suppressed_sql(quote(name), id_column(name))}, FALSE)" for name in by)
             counts = f"count(*) FILTER ({own}) AS own, count(*) FILTER (NOT {own} AND ({any_})) AS shared"
-            (row,) = rows(connection, f"SELECT {counts} FROM {fragments}")
-            found.fragments, found.shared = row["own"], row["shared"]
-    found.lines = lines.count
+            for row in rows(connection, f"SELECT _attempt, {counts} FROM {source} GROUP BY _attempt"):
+                one = found[attempts[row["_attempt"]]]
+                one.fragments, one.shared = row["own"], row["shared"]
+    for removed, of_load in zip(found, lines, strict=True):
+        removed.lines = of_load.count
     return found
 
 

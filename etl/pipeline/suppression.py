@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pyarrow as pa
 
@@ -23,15 +24,16 @@ from etl.profiles.privacy import Identifier, Suppression, load_suppression, owne
 
 # Shorter identifiers stand in anybody's records by chance.
 _SHORTEST_MENTION = 4
+_MENTIONS = "SELECT load_ix, member_ix, line FROM records WHERE regexp_matches(text, getvariable('mentioned'))"
+_BATCH_BYTES = 16 * 1024 * 1024
 
 
 @dataclass
 class Lines:
-    """Lines of an attempt by member: those of suppressed people, of which `rejects` are no JSON objects, and how many
-    lines of other people mention one of the identifiers looked for."""
+    """Lines of an attempt by member: those of suppressed people, and how many lines of others mention one of the
+    identifiers looked for."""
 
     own: defaultdict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
-    rejects: int = 0
     mentions: int = 0
 
     @property
@@ -39,31 +41,52 @@ class Lines:
         return sum(len(lines) for lines in self.own.values())
 
 
-def find_lines(lake: Lake, landed: Landed, mapping: Mapping, suppression: Suppression, mentioned: Iterable[Identifier] = ()) -> Lines:
-    """The lines of suppressed people in the raw files of an attempt, read as `mapping` reads them, whether its `where` lets
-    them through or not. `mentioned` are identifiers to look for in everybody else's lines."""
-    by = [mapping.field(name) for name in mapping.by]
-    ids_mapping = replace(mapping, fields=tuple(by), where=None)
-    ids = plan(ids_mapping)
-    fields = of_mapping(mapping)
-    found = Lines()
+def find_lines(
+    lake: Lake, attempts: Sequence[Landed], mapping: Mapping, suppression: Suppression, mentioned: Iterable[Identifier] = ()
+) -> list[Lines]:
+    """The lines of suppressed people in the raw files of attempts, for each of them: read as `mapping` reads them, whether
+    its `where` lets them through or not. `mentioned` are identifiers to look for in everybody else's lines."""
+    ids_mapping = replace(mapping, fields=tuple(mapping.field(name) for name in mapping.by), where=None)
+    ids, fields = plan(ids_mapping), of_mapping(mapping)
+    found = [Lines() for _ in attempts]
     with lake.workspace() as (connection, _):
         udfs.register(connection)
         suppression.prepare(connection)
-        time = pa.table({"load_ix": pa.array([0], pa.int32()), "fallback_time": pa.array([landed.time], pa.timestamp("us", tz="UTC"))})
-        connection.register("loads", time)
+        times = pa.array([one.time for one in attempts], pa.timestamp("us", tz="UTC"))
+        connection.register("loads", pa.table({"load_ix": pa.array(range(len(attempts)), pa.int32()), "fallback_time": times}))
         mention = _prepare_mentions(connection, mentioned)
         identified = identified_query(f"({hashed_query(connection, ids.query('records'), ids_mapping)})", fields)
-        own = f"SELECT member_ix, line FROM ({identified}) WHERE {owner_suppressed_sql(fields.by)}"
-        for block in records_of(landed, 0):
-            connection.register("records", block)
-            for row in rows(connection, own) if by else ():
-                found.own[landed.members[row["member_ix"]]].add(row["line"])
-            _add_rejects(connection, landed, suppression, found)
-            if mention:
-                _count_mentions(connection, landed, found)
+        own = f"SELECT load_ix, member_ix, line FROM ({identified}) WHERE {owner_suppressed_sql(fields.by)}"
+        for records in _batches(attempts):
+            connection.register("records", records)
+            for row in rows(connection, own) if fields.by else ():
+                _lines_in(found, attempts, row).add(row["line"])
+            for row in rows(connection, f"SELECT load_ix, member_ix, line, text FROM records WHERE NOT ({IS_OBJECT})"):
+                if suppression.names(row["text"]):
+                    _lines_in(found, attempts, row).add(row["line"])
+            for row in rows(connection, _MENTIONS) if mention else ():
+                found[row["load_ix"]].mentions += row["line"] not in _lines_in(found, attempts, row)
             connection.unregister("records")
     return found
+
+
+def _batches(attempts: Sequence[Landed]) -> Iterator[pa.Table]:
+    """The records of attempts in tables of some megabytes, small attempts together."""
+    batch, size = list[pa.Table](), 0
+    for ix, one in enumerate(attempts):
+        for block in records_of(one, ix):
+            batch.append(block)
+            size += block.nbytes
+            if size > _BATCH_BYTES:
+                yield pa.concat_tables(batch)
+                batch, size = [], 0
+    if batch:
+        yield pa.concat_tables(batch)
+
+
+def _lines_in(found: list[Lines], attempts: Sequence[Landed], row: dict[str, Any]) -> set[int]:
+    ix: int = row["load_ix"]
+    return found[ix].own[attempts[ix].members[row["member_ix"]]]
 
 
 def scrubber(lake: Lake, mapping: Mapping) -> Callable[[Landed], Landed]:
@@ -73,27 +96,15 @@ def scrubber(lake: Lake, mapping: Mapping) -> Callable[[Landed], Landed]:
         return lambda landed: landed
 
     def scrub(landed: Landed) -> Landed:
-        return without_lines(landed, find_lines(lake, landed, mapping, suppression).own)
+        return without_lines(landed, find_lines(lake, [landed], mapping, suppression)[0].own)
 
     return scrub
 
 
-def _add_rejects(connection: Connection, landed: Landed, suppression: Suppression, found: Lines) -> None:
-    for row in rows(connection, f"SELECT member_ix, line, text FROM records WHERE NOT ({IS_OBJECT})"):
-        if suppression.names(row["text"]):
-            found.own[landed.members[row["member_ix"]]].add(row["line"])
-            found.rejects += 1
-
-
 def _prepare_mentions(connection: Connection, identifiers: Iterable[Identifier]) -> bool:
-    """Lets `_count_mentions` work; whether there is anything to look for. No error text may quote an identifier, so they
+    """Lets the query of mentions work; whether there is anything to look for. No error text may quote an identifier, so they
     stand in a variable."""
     values = sorted({value for _, value in identifiers if len(value) >= _SHORTEST_MENTION})
     pattern = "|".join(re.escape(value) for value in values)
     connection.execute("SET VARIABLE mentioned = ?", [f"(^|[^A-Za-z0-9])({pattern})([^A-Za-z0-9]|$)"])
     return bool(values)
-
-
-def _count_mentions(connection: Connection, landed: Landed, found: Lines) -> None:
-    for row in rows(connection, "SELECT member_ix, line FROM records WHERE regexp_matches(text, getvariable('mentioned'))"):
-        found.mentions += row["line"] not in found.own[landed.members[row["member_ix"]]]

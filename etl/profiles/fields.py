@@ -22,6 +22,7 @@ class ProfileField:
     kind_name: str
     merge: str
     capacity: int | None = None
+    hashed: bool = False
 
     @property
     def kind(self) -> Kind:
@@ -42,7 +43,7 @@ class StreamFields:
 
 
 def of_mapping(mapping: Mapping) -> StreamFields:
-    fields = tuple(ProfileField(f.name, f.kind.name, f.merge, f.capacity) for f in mapping.fields)
+    fields = tuple(ProfileField(f.name, f.kind.name, f.merge, f.capacity, bool(f.pii and mapping.pii_key)) for f in mapping.fields)
     return StreamFields(
         mapping.stream, mapping.by, mapping.key.text if mapping.key else None, fields, mapping.fingerprint, hashing_of(mapping)
     )
@@ -85,12 +86,16 @@ def merged_fields(streams: list[StreamFields]) -> list[ProfileField]:
                 raise ConfigurationError(
                     f"two streams map the field {field.name} differently",
                     where={
-                        where: f"{other.kind_name}, {other.merge}",
-                        stream.stream: f"{field.kind_name}, {field.merge}",
+                        where: _described(other),
+                        stream.stream: _described(field),
                     },
-                    next_step="give both mappings the same kind, merge operator and capacity, or other field names",
+                    next_step="give both mappings the same kind, merge operator, capacity and pii, or other field names",
                 )
     return [field for field, _ in found.values()]
+
+
+def _described(field: ProfileField) -> str:
+    return f"{field.kind_name}, {field.merge}{', hashed' if field.hashed else ''}"
 
 
 def namespaces(streams: list[StreamFields]) -> list[str]:

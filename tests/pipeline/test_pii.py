@@ -12,6 +12,7 @@ import pytest
 
 from etl.errors import ConfigurationError
 from etl.landing.manifest import Landed
+from etl.mapping import load_mapping
 from etl.pipeline.forget import forget
 from etl.pipeline.ingest import Ingest, ingest
 from etl.pipeline.profiles import build
@@ -108,6 +109,16 @@ def test_another_key_or_none_is_refused_until_a_rebuild(tmp_path: Path) -> None:
             _load(project, _record("ana", 1))
         assert caught.value.next_step is not None and "rebuild --from landing" in caught.value.next_step
         assert KEY not in str(caught.value) and "another" not in str(caught.value)
+
+
+def test_a_field_of_two_streams_is_hashed_in_both_or_in_none(tmp_path: Path) -> None:
+    project = _project(tmp_path)
+    _load(project, _record("ana", 1))
+    path = tmp_path / "mappings/members.yaml"
+    path.write_text("stream: amplitude_cohorts\nby: [user]\nfields:\n  - {field: user, from: user_id, kind: string}\n", encoding="utf-8")
+    other = project.hashing(load_mapping("members", project.mapping_folders()))
+    with pytest.raises(ConfigurationError, match=r"two streams map the field user differently .*amplitude_events string, latest, hashed"):
+        ingest(Ingest(project.lake, other, "shop-cohorts"), [])
 
 
 @pytest.mark.parametrize(("changes", "text"), [({"key": "short"}, "shorter than 16"), ({"pii": "true"}, "a date cannot be hashed")])
