@@ -60,6 +60,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _show(found: Forgotten) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     from etl.screen import out, print_error
@@ -85,9 +86,10 @@ def _show(found: Forgotten) -> None:
             ("dead attempts", found.attempts),
             ("old files", found.files),
         ]
-        counted += [(f"destination {name}", count) for name, count in found.destinations.items()]
     for place, count in counted:
         table.add_row(place, f"{count:,}")
+    for one in found.destinations:
+        table.add_row(f"destination {escape(one.destination)}", "written anew" if one.full else f"{one.deleted:,}")
     out.print(table)
     if found.loads.shared:
         out.print(

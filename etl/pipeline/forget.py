@@ -49,6 +49,7 @@ from etl.profiles.privacy import (
     suppressed_sql,
 )
 from etl.profiles.resolve import profile_id
+from etl.reports import LoadReport
 
 # Profile ids are suppressed beside identifiers: the table `changes` knows people by them.
 _PROFILE = "profile_id"
@@ -73,7 +74,7 @@ class Forgotten:
     files: int = 0
     mentions: int = 0
     profiles_changed: int = 0
-    destinations: dict[str, int] = field(default_factory=dict)
+    destinations: list[LoadReport] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
@@ -209,7 +210,7 @@ def _load_destinations(project: Project, report: Forgotten, on_step: Callable[[s
     for name, destination in project.jobs.destinations.items():
         on_step(f"loading {name}")
         try:
-            report.destinations[name] = load_destination(project, name).deleted
+            report.destinations.append(load_destination(project, name))
             erase_old(name, destination)
         except ProfilemillError as error:
             report.failed[name] = str(error)
