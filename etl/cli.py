@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import logging
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from etl.cli_client import client_app
 from etl.cli_cohorts import EPILOG as COHORTS_EPILOG
 from etl.cli_cohorts import cohorts
 from etl.cli_forget import EPILOG as FORGET_EPILOG
 from etl.cli_forget import forget
 from etl.cli_mapping import mapping_app
+from etl.cli_receive import receive
 from etl.errors import ConfigurationError, ProfilemillError
 from etl.settings import package_version
 
@@ -36,8 +39,10 @@ app = typer.Typer(
 profiles_app = typer.Typer(help="Look at profiles.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(profiles_app, name="profiles")
 app.add_typer(mapping_app, name="mapping")
+app.add_typer(client_app, name="client")
 app.command("cohorts", epilog=COHORTS_EPILOG)(cohorts)
 app.command("forget", epilog=FORGET_EPILOG)(forget)
+app.command(epilog="Example: profilemill receive --inbox inbox --port 8090")(receive)
 
 FAILED, WRONG, REJECTED = 1, 2, 3
 
@@ -238,6 +243,9 @@ def sandbox(
     events: Annotated[int, typer.Option("--events", min=0, help="How many sample events.")] = 5000,
     people: Annotated[int, typer.Option("--people", min=1, help="How many sample people.")] = 200,
     seed: Annotated[int, typer.Option("--seed", help="Another seed makes other sample data.")] = 7,
+    export_delay: Annotated[
+        int, typer.Option("--export-delay", min=0, metavar="HOURS", help="Export an hour so long after its beginning; 0: at once.")
+    ] = 3,
     fault: Annotated[
         list[str] | None,
         typer.Option(
@@ -258,7 +266,12 @@ def sandbox(
         for name, text in describe_faults():
             screen.out.print(f"{name:<28} {text}", markup=False)
         return
-    options = SandboxOptions(sample=SampleSpec(seed=seed, people=people, events=events), data=data, faults=parse_faults(fault or []))
+    options = SandboxOptions(
+        sample=SampleSpec(seed=seed, people=people, events=events),
+        data=data,
+        faults=parse_faults(fault or []),
+        export_delay=timedelta(hours=export_delay),
+    )
     serve(
         options,
         port,

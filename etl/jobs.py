@@ -53,6 +53,7 @@ class ParquetDestination(_Strict):
 
     type: Literal["parquet"]
     path: Path
+    events: bool = Field(False, description="Mapped events too, a folder for each stream beside that of the profiles.")
 
 
 class SqlDestination(_Strict):
@@ -60,7 +61,9 @@ class SqlDestination(_Strict):
 
     type: Literal["sql"]
     url: SecretStr
-    table: str = "profiles"
+    table: str = Field("profiles", min_length=1)
+    mode: Literal["changes", "full"] = Field("changes", description="Load what changed since the last load, or everything each time.")
+    events: bool = Field(False, description="Mapped events too, a table for each stream.")
 
 
 Destination = Annotated[ParquetDestination | SqlDestination, Field(discriminator="type")]

@@ -109,10 +109,18 @@ class BuildReport:
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What loading a destination did: rows written, rows deleted, whether everything was written anew."""
+    """What loading a destination did: rows written, rows deleted, whether everything was loaded, not changes alone.
+
+    `replaced` values had NUL characters, which databases do not take, and got U+FFFD in their place; `too_long`
+    identifiers are longer than databases index and stand in the profiles alone; `events` were
+    written beside the profiles, where the destination wants them.
+    """
 
     destination: str
     written: int
     deleted: int
     full: bool
     location: str
+    replaced: int = 0
+    too_long: int = 0
+    events: int = 0

@@ -6,16 +6,18 @@ import contextlib
 import json
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from etl.pipeline.project import Progress as Steps
-from etl.pipeline.status import JobStatus, Status
 from etl.reports import BuildReport, ImportReport, LoadReport
 from etl.screen_fields import show_table, show_troubled
+
+if TYPE_CHECKING:
+    from etl.pipeline.project import Progress as Steps
+    from etl.pipeline.status import JobStatus, Status
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -35,6 +37,8 @@ def print_error(text: str) -> None:
 @contextlib.contextmanager
 def progress(title: str) -> Iterator[Steps]:
     """A bar while the block runs; on a stderr that is no terminal, a line per step."""
+    from etl.pipeline.project import Progress as Steps  # only here: the libraries behind it take most of a command's start
+
     if not err.is_terminal:
         yield Steps(on_text=lambda text: err.print(f"{title}: {text}", markup=False))
         return
@@ -106,7 +110,12 @@ def show_load(report: LoadReport) -> None:
         if report.written or report.deleted or report.full
         else "up to date"
     )
+    what += f", {report.events:,} events written" if report.events else ""
     out.print(f"[bold]{escape(report.destination)}[/]  {what}  {escape(report.location)}")
+    if report.replaced:
+        out.print(f"  {report.replaced:,} values with NUL characters, each written as U+FFFD")
+    if report.too_long:
+        out.print(f"  {report.too_long:,} identifiers too long to be indexed, left out of the identifiers table")
 
 
 def show_status(found: Status, *, every_field: bool = False) -> None:

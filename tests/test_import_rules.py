@@ -16,6 +16,7 @@ ORDER = [
     {"etl.clients"},
     {"etl.connections"},
     {"etl.sources"},
+    {"etl.receiver"},
     {"etl.landing"},
     {"etl.engines"},
     {"etl.lake"},
@@ -27,7 +28,9 @@ ORDER = [
     {"etl.screen"},
     {"etl.screen_mapping"},
     {"etl.runs"},
-    {"etl.cli_mapping", "etl.cli_cohorts", "etl.cli_forget"},
+    {"etl.cli_options", "etl.client_inputs", "etl.screen_client"},
+    {"etl.cli_mapping", "etl.cli_client_cohorts", "etl.cli_receive", "etl.cli_cohorts", "etl.cli_forget"},
+    {"etl.cli_client"},
     {"etl.cli"},
     {"etl.__main__"},
 ]

@@ -76,9 +76,9 @@ def transaction_of(table: Table, name: str) -> int | None:
     return None if number is None else int(number)
 
 
-def files_of(table: Table) -> list[DataFile]:
-    """The committed files."""
-    opened = table.open()
+def files_of(table: Table, at: DeltaTable | None = None) -> list[DataFile]:
+    """The committed files, now or at the version `at`."""
+    opened = at or table.open()
     if opened is None:
         return []
     actions = pa.table(opened.get_add_actions(flatten=True)).to_pylist()

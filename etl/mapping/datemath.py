@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
-_TERM = re.compile(r"([+-]?[0-9]{1,18})([yMwdhms])")
+_TERM = re.compile(r"([+-][0-9]{1,18})([yMwdhms])")
 _SPANS = {
     "w": timedelta(weeks=1),
     "d": timedelta(days=1),
@@ -15,9 +15,10 @@ _SPANS = {
 }
 
 
-def is_date_math(text: str) -> bool:
-    """The text means a distance from now, readable or not. `now` alone does not."""
-    return len(text) > 3 and text[:3].lower() == "now"
+def is_date_math(text: str, *, in_any_case: bool = False) -> bool:
+    """The text means a distance from now, readable or not. `now` alone does not. Only `todate` takes `Now` and `NOW`."""
+    start = text[:3].lower() if in_any_case else text[:3]
+    return len(text) > 3 and start == "now"
 
 
 def read_date_math(text: str, now: datetime | None) -> datetime | None:
@@ -27,8 +28,7 @@ def read_date_math(text: str, now: datetime | None) -> datetime | None:
     next one: a month after 31 January is 3 March (2 March in leap years).
     """
     term = _TERM.fullmatch(text, 3)
-    # The engine wants three characters behind `now`; so a lone digit needs its sign.
-    if term is None or now is None or len(text) < 6:
+    if term is None or now is None:
         return None
     count, unit = int(term.group(1)), term.group(2)
     try:

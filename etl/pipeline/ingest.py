@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from etl.engines.local import Connection, arrow, rows
+from etl.engines.local import Connection, InvalidInput, arrow, rows
 from etl.engines.sql import identifier, quote
 from etl.lake.attempts import file_name, remove_attempts
 from etl.lake.layout import Lake
@@ -26,10 +26,10 @@ from etl.landing.members import records_of
 from etl.landing.store import drop_attempts
 from etl.mapping import Mapping, udfs
 from etl.mapping.pii import hashed_query
-from etl.mapping.plan import IS_OBJECT, plan
+from etl.mapping.plan import JSON_BUT_NOT_OBJECT, NOT_OBJECT, plan
 from etl.pipeline.counting import count_loads, fields_from, fields_text, leave_out_samples
 from etl.profiles.fields import StreamFields, of_mapping, remember
-from etl.profiles.fragments import fragments_query, id_column, identified_query
+from etl.profiles.fragments import id_column, identified_query, make_fragments, records_query
 from etl.profiles.privacy import hide_suppressed
 from etl.records import LONGEST_SHOWN, masked
 from etl.reports import ImportReport
@@ -163,25 +163,40 @@ class _Batch:
         """Maps the records of the kept attempts, and counts what comes of them, per load."""
         chosen = ", ".join(str(ix) for ix in kept)
         connection.execute(f"CREATE TEMP VIEW chosen AS SELECT * FROM records WHERE load_ix IN ({chosen})")
-        connection.execute(f"CREATE TEMP TABLE mapped AS {hashed_query(connection, self.plan.query('chosen'), self.settings.mapping)}")
+        all_json = self._make_mapped(connection)
+        hide_suppressed(connection, self.lake, self.fields)
         duplicates = _drop_duplicates(connection)
-        hidden = hide_suppressed(connection, self.lake, self.fields)
-        connection.execute(f"CREATE TEMP VIEW identified AS {identified_query('mapped', self.fields, hidden)}")
-        connection.execute("CREATE TEMP VIEW somebody AS SELECT * FROM identified WHERE _identity IS NOT NULL")
-        connection.execute(f"CREATE TEMP TABLE fragments AS {fragments_query('somebody', self.fields)}")
-        self._make_rejects(connection)
+        connection.execute(f"CREATE TEMP VIEW identified AS {records_query('mapped')}")
+        make_fragments(connection, "identified", self.fields)
+        self._make_rejects(connection, JSON_BUT_NOT_OBJECT if all_json else NOT_OBJECT)
         counts = count_loads(connection, self.plan, [field.name for field in self.fields.fields])
         leave_out_samples(counts, self.settings.mapping)
         for ix, count in duplicates.items():
             counts[ix]["_duplicates"] = count
         return counts
 
-    def _make_rejects(self, connection: Connection) -> None:
+    def _make_mapped(self, connection: Connection) -> bool:
+        """Makes the table `mapped`; whether every chosen line is JSON.
+
+        Most files are whole, so a look at each line beforehand, as long as the reading itself, is mostly wasted.
+        """
+        try:
+            self._map_records(connection, all_json=True)
+        except InvalidInput:
+            self._map_records(connection, all_json=False)
+            return False
+        return True
+
+    def _map_records(self, connection: Connection, *, all_json: bool) -> None:
+        mapped = f"({hashed_query(connection, self.plan.query('chosen', all_json=all_json), self.settings.mapping)})"
+        connection.execute(f"CREATE TEMP TABLE mapped AS {identified_query(mapped, self.fields)}")
+
+    def _make_rejects(self, connection: Connection, not_object: str) -> None:
         bad = arrow(
             connection,
             f"""SELECT load_ix, member_ix, line, left(text, {LONGEST_SHOWN * 4}) AS text,
             CASE WHEN starts_with(text, chr(65533)) THEN 'not_utf8' WHEN json_valid(text) THEN 'not_an_object' ELSE 'not_json' END AS code
-            FROM chosen WHERE NOT ({IS_OBJECT})""",
+            FROM chosen WHERE {not_object}""",
         ).to_pylist()
         schema = pa.schema(
             [

@@ -39,9 +39,9 @@ def loading(project: Project, name: str) -> FileLock:
 def _load(project: Project, name: str) -> LoadReport:
     destination = project.jobs.destinations[name]
     if isinstance(destination, ParquetDestination):
-        return load_parquet(project.lake, name, destination.path)
+        return load_parquet(project.lake, name, destination.path, destination.events)
     url = resolve_variables(destination.url.get_secret_value(), f"destinations.{name}.url")
-    return load_sql(project.lake, name, url, destination.table)
+    return load_sql(project.lake, name, url, destination.table, destination.mode, destination.events)
 
 
 def destinations_of(project: Project, jobs: Iterable[str]) -> list[str]:

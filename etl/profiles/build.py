@@ -31,7 +31,7 @@ from etl.lake.tables import (
 from etl.profiles.companions import count_profiles, write_conflicts, write_identifiers
 from etl.profiles.fields import ProfileField, StreamFields, merged_fields, namespaces, stream_fields
 from etl.profiles.fragments import id_column
-from etl.profiles.merge import merge_query, state_columns
+from etl.profiles.merge import Times, merge_query, state_columns
 from etl.profiles.resolve import assign, head_query, links_query, nodes_query
 from etl.reports import BuildReport
 
@@ -253,7 +253,7 @@ class _Build:
 
     def _merge_and_commit(self, connection: Connection, work: _Input, full: bool) -> dict[str, int]:
         self.on_step("merging profiles")
-        merged = merge_query("contributions", ["profile_id"], self.fields, stored=True)
+        merged = merge_query("contributions", ["profile_id"], self.fields, Times.STORED)
         build = self.number + 1
         connection.execute(
             f"""CREATE TEMP TABLE fresh AS SELECT m.profile_id, m._first AS first_seen, m._last AS last_seen,

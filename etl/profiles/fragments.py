@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
+from etl.engines.local import Connection, rows
 from etl.engines.sql import identifier, quote
 from etl.mapping.model import GUARD_VALUES
 from etl.profiles.fields import StreamFields
-from etl.profiles.merge import merge_query
+from etl.profiles.merge import Times, alone_query, merge_query
 
 
 def id_column(namespace: str) -> str:
@@ -21,19 +22,13 @@ def guarded(value: str) -> str:
     return f"CASE WHEN lower(trim({value})) IN ({guards}) THEN NULL ELSE {value} END"
 
 
-def identified_query(mapped: str, fields: StreamFields, hidden: Mapping[str, str] | None = None) -> str:
-    """SQL that adds to mapped records their identifiers and `_identity`, a hash of the combination (null: nobody).
-
-    `hidden`, by identifier field, is SQL that is true for values that identify nobody either.
-    """
-    texts = [guarded(f"CAST({identifier(name)} AS VARCHAR)") for name in fields.by]
-    texts = [
-        f"CASE WHEN {hidden[name]} THEN NULL ELSE {text} END" if hidden and name in hidden else text
-        for text, name in zip(texts, fields.by, strict=True)
-    ]
-    ids = "".join(f", {text} AS {id_column(name)}" for text, name in zip(texts, fields.by, strict=True))
-    known = f"SELECT *{ids} FROM {mapped}"
-    return f"SELECT *, {identity_of(fields.by)} AS _identity, _time AS _first, _time AS _last, 1 AS _records FROM ({known})"
+def identified_query(mapped: str, fields: StreamFields) -> str:
+    """SQL that adds to mapped records their identifiers and `_identity`, a hash of the combination (null: nobody)."""
+    by = [identifier(name) for name in fields.by]
+    texts = [guarded(f"CAST({name} AS VARCHAR)") for name in by]
+    columns = [f"{text} AS {id_column(name)}" for text, name in zip(texts, fields.by, strict=True)]
+    # Of a record, times and count follow from `_time`: a table need not hold them, a view adds them.
+    return f"SELECT *, {', '.join([*columns, f'{identity_of(fields.by)} AS _identity'])} FROM {mapped}"
 
 
 def identity_of(by: Sequence[str]) -> str:
@@ -43,12 +38,37 @@ def identity_of(by: Sequence[str]) -> str:
     return f"CASE WHEN {anyone} THEN md5(concat_ws(chr(31), {combination})) END"
 
 
-def fragments_query(identified: str, fields: StreamFields) -> str:
-    """SQL for the fragments of identified records: one row per load (`load_ix`) and identity."""
-    return f"""SELECT merged.*, {", ".join(f"ids.{id_column(name)}" for name in fields.by)}
-    FROM ({merge_query(identified, ["load_ix", "_identity"], fields.fields, stored=False)}) merged
-    JOIN (SELECT load_ix, _identity, {_any(fields.by)} FROM {identified} GROUP BY load_ix, _identity) ids USING (load_ix, _identity)"""
+def records_query(identified: str) -> str:
+    """SQL that adds to identified records the columns that merged rows have: `_first`, `_last`, `_records`."""
+    return f"SELECT *, _time AS _first, _time AS _last, 1 AS _records FROM {identified}"
 
 
-def _any(by: Sequence[str]) -> str:
-    return ", ".join(f"min({id_column(name)}) AS {id_column(name)}" for name in by)
+def make_fragments(connection: Connection, identified: str, fields: StreamFields) -> None:
+    """Makes the table `fragments` of identified records: one row per load (`load_ix`) and identity.
+
+    Most identities have one record in a load, which is its own fragment, and most others no two records of one time;
+    the full merge, which breaks ties, is for the rest.
+    """
+    keys = ["load_ix", "_identity"]
+    ids = "".join(f", min({id_column(name)}) AS {id_column(name)}" for name in fields.by)
+    connection.execute(
+        f"""CREATE TEMP TABLE identities AS
+        SELECT load_ix, _identity, CASE WHEN count(*) = 1 THEN 'alone' WHEN count(DISTINCT _time) = count(*) THEN 'apart' ELSE 'tied' END
+            AS place{ids}
+        FROM {identified} WHERE _identity IS NOT NULL GROUP BY load_ix, _identity"""
+    )
+    places = {row["place"] for row in rows(connection, "SELECT DISTINCT place FROM identities")}
+
+    def records(place: str) -> str:
+        return f"(SELECT * FROM {identified} SEMI JOIN (FROM identities WHERE place = '{place}') USING (load_ix, _identity))"
+
+    queries = {
+        "alone": lambda: alone_query(records("alone"), keys, fields.fields),
+        "apart": lambda: merge_query(records("apart"), keys, fields.fields, Times.DISTINCT),
+        "tied": lambda: merge_query(records("tied"), keys, fields.fields, Times.OF_RECORDS),
+    }
+    chosen = [f"({queries[place]()})" for place in sorted(places)] or [f"({queries['alone']()})"]
+    connection.execute(
+        f"""CREATE TEMP TABLE fragments AS SELECT merged.*{"".join(f", {id_column(name)}" for name in fields.by)}
+        FROM ({" UNION ALL BY NAME ".join(chosen)}) merged JOIN identities USING (load_ix, _identity)"""
+    )

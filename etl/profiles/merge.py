@@ -9,6 +9,7 @@ value text (`latest`) or the smaller one (`oldest`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import Enum
 
 from etl.engines.sql import identifier
 from etl.profiles.fields import ProfileField
@@ -27,29 +28,57 @@ def state_columns(fields: Sequence[ProfileField]) -> list[str]:
     return [column for field in fields for column in (identifier(field.name), time_column(field)) if column]
 
 
-def merge_query(source: str, group: Sequence[str], fields: Sequence[ProfileField], *, stored: bool) -> str:
+class Times(Enum):
+    """What is known of the times of the values to be merged: each row stores them, field by field; or they are the
+    record's `_time`, where rows of one group may have equal ones, or never do (then no tie needs to be broken)."""
+
+    STORED = "stored"
+    OF_RECORDS = "of records"
+    DISTINCT = "distinct"
+
+
+def merge_query(source: str, group: Sequence[str], fields: Sequence[ProfileField], times: Times) -> str:
     """SQL that merges the rows of `source` having equal `group` columns (never null).
 
-    `stored`: the rows have stored times; else they are mapped records, all of whose values have the time `_time`.
     The result has `group`, `_first`, `_last`, `_records` and `state_columns`.
     """
     keys = ", ".join(group)
     maps = [field for field in fields if field.kind.is_map or field.kind.is_list]
     scalars = [field for field in fields if field not in maps]
-    aggregates = [f"{_scalar(field, stored)} AS {identifier(field.name)}" for field in scalars]
+    aggregates = [column for field in scalars for column in _aggregates(field, times)]
     parts = [f"grouped AS (SELECT {', '.join([keys, BOOKKEEPING, *aggregates])} FROM {source} GROUP BY {keys})"]
-    parts += [f"map_{n} AS ({(_list if field.kind.is_list else _map)(field, source, keys, stored)})" for n, field in enumerate(maps)]
+    parts += [f"map_{n} AS ({(_list if field.kind.is_list else _map)(field, source, keys, times)})" for n, field in enumerate(maps)]
     columns = [*(f"grouped.{key}" for key in group), "_first", "_last", "_records"]
     for field in scalars:
-        columns += _unpacked(field)
+        columns += _unpacked(field, times)
     for n, field in enumerate(maps):
         columns += _capped_list(field, f"map_{n}") if field.kind.is_list else _capped(field, f"map_{n}")
     joins = " ".join(f"LEFT JOIN map_{n} USING ({keys})" for n in range(len(maps)))
     return f"WITH {', '.join(parts)} SELECT {', '.join(columns)} FROM grouped {joins}"
 
 
-def _time(field: ProfileField, stored: bool) -> str:
-    return f"{identifier(f'_time_{field.name}')}" if stored else "_time"
+def alone_query(source: str, group: Sequence[str], fields: Sequence[ProfileField]) -> str:
+    """SQL for what `merge_query` gives where each record of `source` is the only one of its group."""
+    inner, columns = [*group, "_first", "_last", "CAST(_records AS BIGINT) AS _records"], [*group, "_first", "_last", "_records"]
+    for field in fields:
+        name, time = identifier(field.name), time_column(field)
+        inner += _alone(field, name, time)
+        if field.kind.is_list or field.kind.is_map:
+            columns += _capped_list(field, "alone") if field.kind.is_list else _capped(field, "alone")
+        else:
+            columns += [name, time] if time else [name]
+    return f"SELECT {', '.join(columns)} FROM (SELECT {', '.join(inner)} FROM {source}) alone"
+
+
+def _alone(field: ProfileField, name: str, time: str | None) -> list[str]:
+    if field.kind.is_list:
+        return [f"list_sort({name}) AS {name}", f"list_transform({name}, lambda e: _time) AS {time}"]
+    if field.kind.is_map:
+        times = f"CASE WHEN {name} IS NOT NULL THEN map(map_keys({name}), list_transform(map_keys({name}), lambda e: _time)) END"
+        return [name, f"{times} AS {time}"] if time else [name]
+    if field.merge == "count":
+        return [f"CAST({name} IS NOT NULL AS BIGINT) AS {name}"]
+    return [name, f"CASE WHEN {name} IS NOT NULL THEN _time END AS {time}"] if time else [name]
 
 
 def _text_order(value: str, kind_name: str) -> str:
@@ -57,26 +86,33 @@ def _text_order(value: str, kind_name: str) -> str:
     return f"CAST({value} AS VARCHAR)" if kind_name in ("int", "number") else value
 
 
-def _scalar(field: ProfileField, stored: bool) -> str:
+def _aggregates(field: ProfileField, times: Times) -> list[str]:
+    """SQL of the aggregate over a scalar, and of its time where that is one of its own."""
     value = identifier(field.name)
     if field.merge in ("min", "max"):
-        return f"{field.merge}({value})"
+        return [f"{field.merge}({value}) AS {value}"]
     if field.merge == "sum":
-        return f"CAST(sum({value}) AS {field.kind.sql})"
+        return [f"CAST(sum({value}) AS {field.kind.sql}) AS {value}"]
     if field.merge == "count":
-        return f"CAST(sum({value}) AS BIGINT)" if stored else f"count({value})"
+        return [f"CAST(sum({value}) AS BIGINT) AS {value}" if times is Times.STORED else f"count({value}) AS {value}"]
     extreme = "max" if field.merge == "latest" else "min"
-    packed = f"{{'t': {_time(field, stored)}, 'o': {_text_order(value, field.kind_name)}, 'v': {value}}}"
-    return f"{extreme}(CASE WHEN {value} IS NOT NULL THEN {packed} END)"
+    if times is Times.DISTINCT:
+        own_time = f"{extreme}(CASE WHEN {value} IS NOT NULL THEN _time END) AS {time_column(field)}"
+        return [f"arg_{extreme}({value}, _time) AS {value}", own_time]
+    time = time_column(field) if times is Times.STORED else "_time"
+    packed = f"{{'t': {time}, 'o': {_text_order(value, field.kind_name)}, 'v': {value}}}"
+    return [f"{extreme}(CASE WHEN {value} IS NOT NULL THEN {packed} END) AS {value}"]
 
 
-def _unpacked(field: ProfileField) -> list[str]:
+def _unpacked(field: ProfileField, times: Times) -> list[str]:
     name = identifier(field.name)
     time = time_column(field)
-    return [f"{name}.v AS {name}", f"{name}.t AS {time}"] if time else [name]
+    if time is None:
+        return [name]
+    return [name, time] if times is Times.DISTINCT else [f"{name}.v AS {name}", f"{name}.t AS {time}"]
 
 
-def _map(field: ProfileField, source: str, keys: str, stored: bool) -> str:
+def _map(field: ProfileField, source: str, keys: str, times: Times) -> str:
     value = identifier(field.name)
     entries = f"unnest(map_keys({value})) AS k, unnest(map_values({value})) AS v"
     if field.merge == "sum":
@@ -84,9 +120,12 @@ def _map(field: ProfileField, source: str, keys: str, stored: bool) -> str:
             f"SELECT {keys}, k, CAST(sum(v) AS {_element_sql(field)}) AS v FROM (SELECT {keys}, {entries} FROM {source}) GROUP BY {keys}, k"
         )
         return f"SELECT {keys}, map(list(k ORDER BY k), list(v ORDER BY k)) AS {value} FROM ({total}) GROUP BY {keys}"
-    time = f"unnest(map_values({identifier(f'_time_{field.name}')}))" if stored else "_time"
+    time = f"unnest(map_values({time_column(field)}))" if times is Times.STORED else "_time"
     if field.merge in ("min", "max"):
         merged = f"{{'t': max(t), 'v': {field.merge}(v)}}"
+    elif times is Times.DISTINCT:
+        extreme = "max" if field.merge == "latest" else "min"
+        merged = f"{{'t': {extreme}(t), 'v': arg_{extreme}(v, t)}}"
     else:
         extreme = "max" if field.merge == "latest" else "min"
         merged = f"{extreme}({{'t': t, 'o': {_text_order('v', field.kind.element or '')}, 'v': v}})"
@@ -97,11 +136,11 @@ def _map(field: ProfileField, source: str, keys: str, stored: bool) -> str:
     )
 
 
-def _list(field: ProfileField, source: str, keys: str, stored: bool) -> str:
+def _list(field: ProfileField, source: str, keys: str, times: Times) -> str:
     """The union of lists, each member with the time it was last seen."""
     value, time = identifier(field.name), time_column(field)
-    times = f"unnest({time})" if stored else "_time"
-    seen = f"SELECT {keys}, k, max(t) AS t FROM (SELECT {keys}, unnest({value}) AS k, {times} AS t FROM {source}) GROUP BY {keys}, k"
+    when = f"unnest({time})" if times is Times.STORED else "_time"
+    seen = f"SELECT {keys}, k, max(t) AS t FROM (SELECT {keys}, unnest({value}) AS k, {when} AS t FROM {source}) GROUP BY {keys}, k"
     order = _member_order(field)
     return f"SELECT {keys}, list(k ORDER BY {order}) AS {value}, list(t ORDER BY {order}) AS {time} FROM ({seen}) GROUP BY {keys}"
 

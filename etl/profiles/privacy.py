@@ -19,13 +19,13 @@ from pathlib import Path
 import pyarrow as pa
 
 from etl.engines.keyed import keyed_hash, keyed_hash_sql, set_key
-from etl.engines.local import Connection, rows
-from etl.engines.sql import identifier, quote
+from etl.engines.local import Connection
+from etl.engines.sql import quote
 from etl.errors import ConfigurationError
 from etl.lake.layout import Lake
 from etl.landing.manifest import write_json
 from etl.profiles.fields import StreamFields
-from etl.profiles.fragments import guarded, id_column
+from etl.profiles.fragments import id_column, identity_of
 from etl.profiles.resolve import head_query
 
 Identifier = tuple[str, str]
@@ -122,32 +122,18 @@ def copy_suppression(lake: Lake, other: Lake) -> None:
         shutil.copytree(_folder(lake), _folder(other), dirs_exist_ok=True)
 
 
-def hide_suppressed(connection: Connection, lake: Lake, fields: StreamFields) -> dict[str, str]:
-    """What ingesting does about suppressed people: their rows leave the table `mapped`, and where one of their identifiers
-    stands in somebody else's row it identifies nobody there. Returns, by identifier field, SQL that is true for such values.
-    """
+def hide_suppressed(connection: Connection, lake: Lake, fields: StreamFields) -> None:
+    """Takes suppressed people's rows out of the table `mapped`, which has its id columns. Where one of their identifiers stands
+    in somebody else's row, it identifies nobody there."""
     suppression = load_suppression(lake)
-    if suppression is None:
-        return {}
+    if suppression is None or not fields.by:
+        return
     suppression.prepare(connection)
-    ids = ", ".join(f"{guarded(f'CAST({identifier(name)} AS VARCHAR)')} AS {id_column(name)}" for name in fields.by)
-    if not ids:
-        return {}
-    own = f"SELECT load_ix, member_ix, line FROM (SELECT *, {ids} FROM mapped) WHERE {owner_suppressed_sql(fields.by)}"
-    connection.execute(
-        f"""DELETE FROM mapped USING ({own}) gone
-        WHERE mapped.load_ix = gone.load_ix AND mapped.member_ix = gone.member_ix AND mapped.line = gone.line"""
-    )
-    connection.execute("CREATE OR REPLACE TEMP TABLE hidden_ids (namespace VARCHAR, value VARCHAR)")
+    connection.execute(f"DELETE FROM mapped WHERE {owner_suppressed_sql(fields.by)}")
     for name in fields.by:
-        values = f"SELECT DISTINCT CAST({identifier(name)} AS VARCHAR) AS value FROM mapped WHERE {identifier(name)} IS NOT NULL"
-        connection.execute(
-            f"INSERT INTO hidden_ids SELECT {quote(name)}, value FROM ({values}) WHERE {suppressed_sql(quote(name), 'value')}"
-        )
-    found = [row["namespace"] for row in rows(connection, "SELECT DISTINCT namespace FROM hidden_ids")]
-    return {
-        name: f"CAST({identifier(name)} AS VARCHAR) IN (SELECT value FROM hidden_ids WHERE namespace = {quote(name)})" for name in found
-    }
+        connection.execute(f"UPDATE mapped SET {id_column(name)} = NULL WHERE {suppressed_sql(quote(name), id_column(name))}")
+    identity = identity_of(fields.by)
+    connection.execute(f"UPDATE mapped SET _identity = {identity} WHERE _identity IS DISTINCT FROM {identity}")
 
 
 def _unescaped(text: str) -> str:

@@ -33,7 +33,9 @@ def at(*parts: int) -> datetime:
     [
         (NOW, NOW),
         ("now-3d", at(2024, 4, 28, 12)),
-        ("Now+1h", at(2024, 5, 1, 13)),
+        ("now+1h", at(2024, 5, 1, 13)),
+        ("Now+1h", None),
+        ("now13h", None),
         ("now", None),
         ("now-soon", None),
         ("2024-05-01", at(2024, 5, 1)),

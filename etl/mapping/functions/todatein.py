@@ -30,18 +30,19 @@ def _check(call: Call) -> None:
             "E204", "there is no zone of this name", zone.start, zone.end, 'write an IANA name, for example "America/Los_Angeles"'
         )
     if isinstance(value, Literal) and isinstance(value.value, str) and _is_bad_math(value.value):
-        hint = 'one sign, one whole number, one of y M w d h m s, for example "now-3d"'
+        hint = 'now in lower case, one sign, one whole number, one of y M w d h m s, for example "now-3d"'
         raise ExpressionError("E204", "this is no date math", value.start, value.end, hint)
 
 
 def _is_bad_math(text: str) -> bool:
-    return is_date_math(text) and read_date_math(text, datetime(2000, 1, 1, tzinfo=UTC)) is None
+    readable = is_date_math(text) and read_date_math(text, datetime(2000, 1, 1, tzinfo=UTC)) is not None
+    return is_date_math(text, in_any_case=True) and not readable
 
 
 FUNCTION = Function(
     name="todatein",
     signature='todatein(x, "Area/City")',
-    summary="An instant like todate(x), but a time of day without an offset is that of the zone. Gives UTC.",
+    summary="An instant like todate(x), `now-3d` included, but a time of day without an offset is that of the zone. Gives UTC.",
     group="dates",
     least=2,
     most=2,
