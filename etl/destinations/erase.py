@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import sqlalchemy as sa
 
 from etl.destinations.parquet import drop_previous
@@ -9,33 +11,39 @@ from etl.errors import TransientError
 from etl.jobs import Destination, ParquetDestination, resolve_variables
 
 
-def erase_old(name: str, destination: Destination) -> None:
+def erase_old(name: str, destination: Destination, streams: Iterable[str] = ()) -> None:
     """Removes the version before the current one of a Parquet folder, and makes SQLite and PostgreSQL write their tables
-    anew without deleted rows. Other databases keep such rows until they clean up themselves."""
+    anew without deleted rows, those of the events of `streams` too. Other databases keep such rows until they clean up
+    themselves. Raises TransientError where the database is away or busy."""
     if isinstance(destination, ParquetDestination):
         drop_previous(destination.path)
         return
-    engine = sa.create_engine(resolve_variables(destination.url.get_secret_value(), f"destinations.{name}.url"), hide_parameters=True)
+    url = sa.make_url(resolve_variables(destination.url.get_secret_value(), f"destinations.{name}.url"))
+    if url.get_backend_name() == "postgresql":
+        from etl.destinations import sql_postgres
+
+        url = sql_postgres.url_for(url)
+    engine = sa.create_engine(url, hide_parameters=True, poolclass=sa.NullPool)
+    tables = {destination.table, *(f"{destination.table}_{part}" for part in ("identifiers", *streams))}
     try:
-        _vacuum(engine, destination.table)
+        _vacuum(engine, tables)
     except sa.exc.DBAPIError as error:
         raise TransientError(
             "the database did not free the pages of deleted rows",
             where={"destination": name},
-            value=str(error.orig),
-            next_step="see that nobody reads it for long, then run again",
+            value=type(error.orig).__name__,
+            next_step="see that it runs and that nobody reads these tables for long, then run again",
         ) from error
     finally:
         engine.dispose()
 
 
-def _vacuum(engine: sa.Engine, table: str) -> None:
+def _vacuum(engine: sa.Engine, tables: set[str]) -> None:
     quoted = engine.dialect.identifier_preparer.quote
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         if engine.dialect.name == "sqlite":
-            connection.execute(sa.text("PRAGMA wal_checkpoint(TRUNCATE)"))
-            connection.execute(sa.text("VACUUM"))
-            connection.execute(sa.text("PRAGMA wal_checkpoint(TRUNCATE)"))
+            for statement in ("PRAGMA wal_checkpoint(TRUNCATE)", "VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
+                connection.execute(sa.text(statement))
         elif engine.dialect.name == "postgresql":
-            for name in (table, f"{table}_identifiers"):
-                connection.execute(sa.text(f"VACUUM FULL {quoted(name)}"))
+            for table in sorted(tables & set(sa.inspect(connection).get_table_names())):
+                connection.execute(sa.text(f"VACUUM FULL {quoted(table)}"))

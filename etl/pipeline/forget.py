@@ -211,7 +211,7 @@ def _load_destinations(project: Project, report: Forgotten, on_step: Callable[[s
         on_step(f"loading {name}")
         try:
             report.destinations.append(load_destination(project, name))
-            erase_old(name, destination)
+            erase_old(name, destination, stream_fields(project.lake))
         except ProfilemillError as error:
             report.failed[name] = str(error)
 
