@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from etl.cli_options import JobsOption, JsonOption
+
 if TYPE_CHECKING:
     from etl.pipeline.quota import JobQuota
 
-JobsOption = Annotated[Path | None, typer.Option("--jobs", help="The jobs file; else PROFILEMILL_JOBS, else ./jobs.yaml.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 EPILOG = "Example: profilemill cohorts shop-cohorts --json"
 

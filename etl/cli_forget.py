@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from etl.cli_options import JobsOption, JsonOption
 from etl.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
 FAILED = 1
 EPILOG = "Example: profilemill forget amplitude_user_id=u-1042 --dry-run"
-
-JobsOption = Annotated[Path | None, typer.Option("--jobs", help="The jobs file; else PROFILEMILL_JOBS, else ./jobs.yaml.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 def forget(
