@@ -26,7 +26,7 @@ def without_lines(landed: Landed, gone: Mapping[str, Collection[int]]) -> Landed
             zipped = file.read(2) == b"\x1f\x8b"
         part = path.with_name(f".{path.name}.part")
         with part.open("wb") as raw:
-            target = gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if zipped else raw
+            target = gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) if zipped else raw
             for number, line in _rows(inflate(path)) if table else enumerate(raw_lines(path), start=1):
                 target.write(b"\n" if number in lines else line)
             if zipped:
