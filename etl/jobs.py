@@ -154,6 +154,7 @@ class Jobs(_Strict):
     dedupe_days: int | None = Field(
         None, ge=1, le=3650, description="Records of loads so near that share a key count once; blank: reported only."
     )
+    pii_key: SecretStr | None = Field(None, description="Hashes the fields marked pii, best as ${PROFILEMILL_PII_KEY}.")
 
 
 def _without_secrets(line: str) -> str:

@@ -29,7 +29,7 @@ ORDER = [
     {"etl.screen_mapping"},
     {"etl.runs"},
     {"etl.cli_options", "etl.client_inputs", "etl.screen_client"},
-    {"etl.cli_mapping", "etl.cli_client_cohorts", "etl.cli_receive", "etl.cli_identity"},
+    {"etl.cli_mapping", "etl.cli_client_cohorts", "etl.cli_receive", "etl.cli_cohorts", "etl.cli_forget", "etl.cli_identity"},
     {"etl.cli_client"},
     {"etl.cli"},
     {"etl.__main__"},

@@ -111,6 +111,12 @@ def _publish(name: str, path: Path, state: object, number: int, fill: Callable[[
     return count
 
 
+def drop_previous(path: Path) -> None:
+    """Removes every version but the current one, for readers too that have the one before still open."""
+    if path.is_symlink():
+        _remove_old(path, {path.resolve().name})
+
+
 def _table_id(lake: Lake) -> str:
     opened = lake.profiles.open()
     return "" if opened is None else str(opened.metadata().id)

@@ -19,6 +19,7 @@ _TABLES = (
     "changes",
     "conflicts",
     "repeated",
+    "cohort_memberships",
     "state/streams",
 )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from etl.engines.local import Connection, rows
 from etl.engines.sql import identifier, quote
 from etl.mapping.model import GUARD_VALUES
@@ -27,11 +29,15 @@ def identified_query(mapped: str, fields: StreamFields) -> str:
     by = [identifier(name) for name in fields.by]
     texts = [guarded(f"CAST({name} AS VARCHAR)") for name in by]
     columns = [f"{text} AS {id_column(name)}" for text, name in zip(texts, fields.by, strict=True)]
-    anyone = " OR ".join(f"{id_column(name)} IS NOT NULL" for name in fields.by) or "FALSE"
-    combination = ", ".join(f"{quote(name + '=')} || {id_column(name)}" for name in fields.by) or "NULL"
-    identity = f"CASE WHEN {anyone} THEN md5(concat_ws(chr(31), {combination})) END"
     # Of a record, times and count follow from `_time`: a table need not hold them, a view adds them.
-    return f"SELECT *, {', '.join([*columns, f'{identity} AS _identity'])} FROM {mapped}"
+    return f"SELECT *, {', '.join([*columns, f'{identity_of(fields.by)} AS _identity'])} FROM {mapped}"
+
+
+def identity_of(by: Sequence[str]) -> str:
+    """SQL over id columns for the hash of their combination, null where all are."""
+    anyone = " OR ".join(f"{id_column(name)} IS NOT NULL" for name in by) or "FALSE"
+    combination = ", ".join(f"{quote(name + '=')} || {id_column(name)}" for name in by) or "NULL"
+    return f"CASE WHEN {anyone} THEN md5(concat_ws(chr(31), {combination})) END"
 
 
 def records_query(identified: str) -> str:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from etl.mapping import evaluate
+from etl.mapping import MISSING, evaluate
 from etl.mapping.comparisons import equal
 from etl.mapping.conversions import is_empty, single_text, text_of
 from etl.mapping.globs import like
