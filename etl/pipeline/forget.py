@@ -238,7 +238,7 @@ def _sweep(project: Project, suppression: Suppression, report: Forgotten) -> Non
         if not report.failed:  # a destination that could not be loaded learns from `changes` whom to delete
             report.changes = _drop_rows(lake, lake.changes, suppression, suppressed_sql(quote(_PROFILE), "profile_id"))
         rewrite_loads(lake, lambda load: _without_samples(load, suppression))
-        others = [lake.loads, lake.profiles, lake.identifiers, lake.changes, lake.conflicts, lake.cohort_memberships]
+        others = [lake.loads, lake.profiles, lake.identifiers, lake.changes, lake.conflicts, lake.repeated, lake.cohort_memberships]
         report.files = sum(vacuum(table, 0) for table in [*others, *(one for one, _ in tables)])
 
 

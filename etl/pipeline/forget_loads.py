@@ -30,8 +30,8 @@ from etl.mapping import Mapping
 from etl.pipeline.counting import fields_from, fields_text
 from etl.pipeline.ingest import Ingest, attempt_folder, content_of
 from etl.pipeline.suppression import Lines
-from etl.profiles.fragments import guarded, id_column, identity_of
-from etl.profiles.privacy import Suppression, owner_suppressed_sql, suppressed_sql
+from etl.profiles.fragments import guarded, id_column
+from etl.profiles.privacy import Suppression, owner_suppressed_sql, suppressed_sql, without_suppressed_sql
 
 
 @dataclass
@@ -185,12 +185,8 @@ def _table_files(connection: Connection, cleaning: Cleaning, load: Load, attempt
         theirs = f"(_member, _line) IN (SELECT (m, l) FROM gone) OR {own}"
         found.append((stream, f"SELECT * EXCLUDE (date{', ' + ids if ids else ''}) FROM ({_with_ids(source, by)}) WHERE NOT ({theirs})"))
     if (source := rows_of(fragments, [load.attempt])) is not None:
-        hidden = [
-            f"CASE WHEN {suppressed_sql(quote(name), id_column(name))} THEN NULL ELSE {id_column(name)} END AS {id_column(name)}"
-            for name in by
-        ]
-        kept = f"SELECT * REPLACE ({', '.join(hidden)}) FROM {source} WHERE NOT {own}" if by else f"SELECT * FROM {source}"
-        found.append((fragments, f"SELECT * EXCLUDE (date) REPLACE ({identity_of(by)} AS _identity) FROM ({kept})"))
+        kept = without_suppressed_sql(f"SELECT * FROM {source}", by) if by else f"SELECT * FROM {source}"
+        found.append((fragments, f"SELECT * EXCLUDE (date) FROM ({kept})"))
     if (source := rows_of(rejects, [load.attempt])) is not None:
         found.append((rejects, f"SELECT * EXCLUDE (date) FROM {source} WHERE (member, line) NOT IN (SELECT (m, l) FROM gone)"))
     files = []

@@ -31,7 +31,7 @@ from etl.pipeline.counting import count_loads, fields_from, fields_text, leave_o
 from etl.profiles import sums
 from etl.profiles.fields import StreamFields, of_mapping, remember
 from etl.profiles.fragments import id_column, identified_query, make_fragments, records_query
-from etl.profiles.privacy import hide_suppressed
+from etl.profiles.privacy import without_suppressed
 from etl.records import LONGEST_SHOWN, masked
 from etl.reports import ImportReport
 from etl.settings import Clock
@@ -166,7 +166,6 @@ class _Batch:
         chosen = ", ".join(str(ix) for ix in kept)
         connection.execute(f"CREATE TEMP VIEW chosen AS SELECT * FROM records WHERE load_ix IN ({chosen})")
         all_json = self._make_mapped(connection)
-        hide_suppressed(connection, self.lake, self.fields)
         duplicates = _drop_duplicates(connection)
         connection.execute(f"CREATE TEMP VIEW identified AS {records_query('mapped')}")
         make_fragments(connection, "identified", self.fields)
@@ -191,7 +190,8 @@ class _Batch:
 
     def _map_records(self, connection: Connection, *, all_json: bool) -> None:
         mapped = f"({hashed_query(connection, self.plan.query('chosen', all_json=all_json), self.settings.mapping)})"
-        connection.execute(f"CREATE TEMP TABLE mapped AS {identified_query(mapped, self.fields)}")
+        identified = without_suppressed(connection, self.lake, identified_query(mapped, self.fields), self.fields.by)
+        connection.execute(f"CREATE TEMP TABLE mapped AS {identified}")
 
     def _make_rejects(self, connection: Connection, not_object: str) -> None:
         bad = arrow(

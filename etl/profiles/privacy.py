@@ -24,7 +24,6 @@ from etl.engines.sql import quote
 from etl.errors import ConfigurationError
 from etl.lake.layout import Lake
 from etl.landing.manifest import write_json
-from etl.profiles.fields import StreamFields
 from etl.profiles.fragments import id_column, identity_of
 from etl.profiles.resolve import head_query
 
@@ -122,18 +121,22 @@ def copy_suppression(lake: Lake, other: Lake) -> None:
         shutil.copytree(_folder(lake), _folder(other), dirs_exist_ok=True)
 
 
-def hide_suppressed(connection: Connection, lake: Lake, fields: StreamFields) -> None:
-    """Takes suppressed people's rows out of the table `mapped`, which has its id columns. Where one of their identifiers stands
-    in somebody else's row, it identifies nobody there."""
+def without_suppressed(connection: Connection, lake: Lake, identified: str, by: Sequence[str]) -> str:
+    """SQL for the rows of a query, which have id columns and `_identity`, without those of suppressed people. Where one of
+    their identifiers stands in somebody else's row, it identifies nobody there. The connection is made ready for it."""
     suppression = load_suppression(lake)
-    if suppression is None or not fields.by:
-        return
+    if suppression is None or not by:
+        return identified
     suppression.prepare(connection)
-    connection.execute(f"DELETE FROM mapped WHERE {owner_suppressed_sql(fields.by)}")
-    for name in fields.by:
-        connection.execute(f"UPDATE mapped SET {id_column(name)} = NULL WHERE {suppressed_sql(quote(name), id_column(name))}")
-    identity = identity_of(fields.by)
-    connection.execute(f"UPDATE mapped SET _identity = {identity} WHERE _identity IS DISTINCT FROM {identity}")
+    return without_suppressed_sql(identified, by)
+
+
+def without_suppressed_sql(identified: str, by: Sequence[str]) -> str:
+    """The same for a connection that is prepared."""
+    named = [(name, id_column(name)) for name in by]
+    ids = ", ".join(f"CASE WHEN {suppressed_sql(quote(name), column)} THEN NULL ELSE {column} END AS {column}" for name, column in named)
+    others = f"SELECT * REPLACE ({ids}) FROM ({identified}) WHERE NOT {owner_suppressed_sql(by)}"
+    return f"SELECT * REPLACE ({identity_of(by)} AS _identity) FROM ({others})"
 
 
 def _unescaped(text: str) -> str:

@@ -21,6 +21,7 @@ from etl.lake.loads import Load
 from etl.lake.tables import commit, files_of, new_token, relation, schema_of, write_file
 from etl.profiles.fields import StreamFields
 from etl.profiles.fragments import fragments_query, identified_query, records_query
+from etl.profiles.privacy import without_suppressed
 
 # How far apart two loads may be for the check, where no setting says more. It costs reading the keys of these days.
 DETECTION_DAYS = 1
@@ -111,8 +112,20 @@ class Repeats:
             stored = rows_of(self.lake.fragments(stream), (load.attempt for load in own if load.load not in partly))
             parts += [f"SELECT * FROM {stored}"] if stored else []
             cut = rows_of(self.lake.stream(stream), (load.attempt for load in own if load.load in partly))
-            parts += [_counted(cut, fields)] if cut else []
+            parts += [self._counted(connection, cut, fields)] if cut else []
         return parts
+
+    def _counted(self, connection: Connection, source: str, fields: StreamFields) -> str:
+        """SQL for the fragments of rows of a stream, without records whose key counts elsewhere."""
+        typed = ", ".join(f"CAST(NULL AS {field.kind.sql}) AS {identifier(field.name)}" for field in fields.fields)
+        counting = f"""SELECT s.*, s.load AS load_ix FROM {source} s
+            ANTI JOIN (SELECT load, key FROM repeated WHERE NOT counts AND stream = {quote(fields.stream)}) u
+            ON u.load = s.load AND u.key = s._key"""
+        complete = f"(SELECT {typed} WHERE FALSE) UNION ALL BY NAME ({counting})"
+        known = without_suppressed(connection, self.lake, identified_query(f"({complete})", fields), fields.by)
+        identified = f"(SELECT * FROM ({known}) WHERE _identity IS NOT NULL)"
+        somebody = f"({records_query(identified)})"
+        return f"SELECT * EXCLUDE (load_ix), load_ix AS load FROM ({fragments_query(somebody, fields)})"
 
     def write(self, connection: Connection, build: int) -> None:
         """Puts `repeated` beside what the last build left: it counts once `profiles` is at this build."""
@@ -154,15 +167,3 @@ def _register_loads(connection: Connection, now: dict[str, Load], fresh: set[str
     connection.register("repeats_given", pa.table(columns))
     connection.execute("CREATE OR REPLACE TEMP TABLE repeats_loads AS FROM repeats_given")
     connection.unregister("repeats_given")
-
-
-def _counted(source: str, fields: StreamFields) -> str:
-    """SQL for the fragments of rows of a stream, without records whose key counts elsewhere."""
-    typed = ", ".join(f"CAST(NULL AS {field.kind.sql}) AS {identifier(field.name)}" for field in fields.fields)
-    counting = f"""SELECT s.*, s.load AS load_ix FROM {source} s
-        ANTI JOIN (SELECT load, key FROM repeated WHERE NOT counts AND stream = {quote(fields.stream)}) u
-        ON u.load = s.load AND u.key = s._key"""
-    complete = f"(SELECT {typed} WHERE FALSE) UNION ALL BY NAME ({counting})"
-    identified = f"(SELECT * FROM ({identified_query(f'({complete})', fields)}) WHERE _identity IS NOT NULL)"
-    somebody = f"({records_query(identified)})"
-    return f"SELECT * EXCLUDE (load_ix), load_ix AS load FROM ({fragments_query(somebody, fields)})"

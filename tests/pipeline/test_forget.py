@@ -37,12 +37,14 @@ from etl.pipeline.project import Project, open_project
 from etl.pipeline.upkeep import rebuild_from_landing
 from etl.profiles.memberships import read_memberships
 from etl.profiles.privacy import Suppression
+from etl.profiles.published import find_profiles
 from etl.reports import ImportReport
 from etl.sandbox.amplitude import SandboxOptions
 from etl.sandbox.server import running_sandbox
 from etl.windows import Window
 from tests.pipeline.projects import command, profilemill, published, write_jobs
 from tests.pipeline.shops import FIRST, Shop
+from tests.profiles import lakes
 
 WINDOW = Window(datetime(2024, 3, 1, 5, tzinfo=UTC), datetime(2024, 3, 1, 7, tzinfo=UTC))
 USER, IDS = "ana-4711-x", ("880011223344", "880055667788")
@@ -210,6 +212,37 @@ def test_a_leaver_is_forgotten_and_the_exits_of_others_hold(shop: Shop) -> None:
     assert [shop.membership(member) for member in ("550010", "550011")] == [{"a": False}, {"a": True}]
     assert Place(shop.project.path.parent).places_of(IDS[0], tops=("lake",)) == set()
     assert forget(shop.project, [("amplitude_id", IDS[0])]).loads == Removed()
+
+
+def test_a_shared_device_stays_nobodys_where_keys_count_once(tmp_path: Path) -> None:
+    (tmp_path / "mappings").mkdir()
+    (tmp_path / "mappings/small.yaml").write_text(lakes.MAPPING, encoding="utf-8")
+    (tmp_path / "jobs.yaml").write_text(
+        """
+lake: ./lake
+dedupe_days: 1
+authorizations:
+  shop: {api_key: key, secret_key: secret}
+jobs:
+  shop-events: {type: amplitude_events, authorization: shop, mapping: small}
+""",
+        encoding="utf-8",
+    )
+    project = open_project(tmp_path / "jobs.yaml")
+    rest = {"city": None, "props": {}, "type": "buy"}
+    own = {"user": "ana-4711", "device": "shared-device", "time": 1, "key": "k1"} | rest
+    other = {"user": "bo", "device": "shared-device", "time": 2, "key": "k2"} | rest
+    again = {"user": "bo", "device": "shared-device", "time": 3, "key": "k3"} | rest
+    lakes.load(project.lake, project.mapping(project.job("shop-events")), {0: [own, other], 1: [own, other, again]})
+    build(project)
+    (bo,) = find_profiles(project.lake, "user", "bo")
+    assert bo["counts"] == {"buy": 2}
+    report = forget(project, [("user", "ana-4711")])
+    assert (report.people, report.loads.shared, report.conflicts) == (1, 2, 0)
+    assert find_profiles(project.lake, "user", "bo") == [bo]
+    assert Place(tmp_path).places_of("ana-4711", tops=("lake",)) == set()
+    build(project, full=True)
+    assert find_profiles(project.lake, "user", "bo") == [bo]
 
 
 def test_a_kill_is_finished_by_the_next_call(place: Place) -> None:
