@@ -79,7 +79,7 @@ def test_a_field_that_comes_back_and_a_column_that_was_dropped_are_written_again
 def test_events_change_with_the_profiles_or_not_at_all(postgres: str, steps: list[Lake]) -> None:
     load_sql(steps[0], "db", postgres, "profiles", events=True)
     with proxy_to(postgres) as proxy:
-        for number in range(20, 1000, 3):
+        for number in range(20, 1000, 6):
             proxy.cut_at = number
             try:
                 load_sql(steps[1], "db", proxy.url, "profiles", events=True)
