@@ -7,12 +7,20 @@ from __future__ import annotations
 
 import logging
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from etl.cli_client import client_app
+from etl.cli_cohorts import EPILOG as COHORTS_EPILOG
+from etl.cli_cohorts import cohorts
+from etl.cli_forget import EPILOG as FORGET_EPILOG
+from etl.cli_forget import forget
+from etl.cli_identity import identity_app
 from etl.cli_mapping import mapping_app
+from etl.cli_receive import receive
 from etl.errors import ConfigurationError, ProfilemillError
 from etl.settings import package_version
 
@@ -32,6 +40,11 @@ app = typer.Typer(
 profiles_app = typer.Typer(help="Look at profiles.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(profiles_app, name="profiles")
 app.add_typer(mapping_app, name="mapping")
+app.add_typer(client_app, name="client")
+app.command("cohorts", epilog=COHORTS_EPILOG)(cohorts)
+app.command("forget", epilog=FORGET_EPILOG)(forget)
+app.command(epilog="Example: profilemill receive --inbox inbox --port 8090")(receive)
+app.add_typer(identity_app, name="identity")
 
 FAILED, WRONG, REJECTED = 1, 2, 3
 
@@ -177,7 +190,8 @@ def profiles_show(
     name, equals, value = key.partition("=")
     if not equals or not value:
         raise ConfigurationError("write the identifier as KEY=VALUE", value=key, next_step="for example amplitude_user_id=u-1042")
-    found = find_profiles(_project(jobs).lake, name, value)
+    project = _project(jobs)
+    found = [profile for one in project.identifiers_of(name, value) for profile in find_profiles(project.lake, *one)]
     if as_json:
         screen.print_json(found)
     for profile in found if not as_json else ():
@@ -231,6 +245,9 @@ def sandbox(
     events: Annotated[int, typer.Option("--events", min=0, help="How many sample events.")] = 5000,
     people: Annotated[int, typer.Option("--people", min=1, help="How many sample people.")] = 200,
     seed: Annotated[int, typer.Option("--seed", help="Another seed makes other sample data.")] = 7,
+    export_delay: Annotated[
+        int, typer.Option("--export-delay", min=0, metavar="HOURS", help="Export an hour so long after its beginning; 0: at once.")
+    ] = 3,
     fault: Annotated[
         list[str] | None,
         typer.Option(
@@ -251,7 +268,12 @@ def sandbox(
         for name, text in describe_faults():
             screen.out.print(f"{name:<28} {text}", markup=False)
         return
-    options = SandboxOptions(sample=SampleSpec(seed=seed, people=people, events=events), data=data, faults=parse_faults(fault or []))
+    options = SandboxOptions(
+        sample=SampleSpec(seed=seed, people=people, events=events),
+        data=data,
+        faults=parse_faults(fault or []),
+        export_delay=timedelta(hours=export_delay),
+    )
     serve(
         options,
         port,

@@ -90,7 +90,8 @@ class ImportReport:
 
 @dataclass(frozen=True)
 class BuildReport:
-    """What a build did. `build` is its number (that of the last one when nothing was to do)."""
+    """What a build did. `build` is its number (that of the last one when nothing was to do). `repeated_keys` stand in more
+    than one load."""
 
     build: int
     profiles: int
@@ -101,6 +102,7 @@ class BuildReport:
     conflicts: int = 0
     quarantined: int = 0
     full: bool = False
+    repeated_keys: int = 0
 
     @property
     def changed(self) -> bool:

@@ -6,16 +6,18 @@ import contextlib
 import json
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from etl.pipeline.project import Progress as Steps
-from etl.pipeline.status import JobStatus, Status
 from etl.reports import BuildReport, ImportReport, LoadReport
 from etl.screen_fields import show_table, show_troubled
+
+if TYPE_CHECKING:
+    from etl.pipeline.project import Progress as Steps
+    from etl.pipeline.status import JobStatus, Status
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -35,6 +37,8 @@ def print_error(text: str) -> None:
 @contextlib.contextmanager
 def progress(title: str) -> Iterator[Steps]:
     """A bar while the block runs; on a stderr that is no terminal, a line per step."""
+    from etl.pipeline.project import Progress as Steps  # only here: the libraries behind it take most of a command's start
+
     if not err.is_terminal:
         yield Steps(on_text=lambda text: err.print(f"{title}: {text}", markup=False))
         return
@@ -96,6 +100,8 @@ def show_build(report: BuildReport) -> None:
     out.print(f"[bold]profiles[/]\n  {'in total':<12} {report.profiles:>9,}  {what}")
     if report.conflicts:
         out.print(f"  {'conflicts':<12} {report.conflicts:>9,}  identifiers claimed by two people; see the table `conflicts`")
+    if report.repeated_keys:
+        out.print(f"  {'repeated':<12} {report.repeated_keys:>9,}  keys in more than one load; see the table `repeated` and `dedupe_days`")
     if report.quarantined:
         out.print(f"  {'quarantined':<12} {report.quarantined:>9,}  profiles with too many identifiers, left out of destinations")
 
@@ -124,6 +130,8 @@ def show_status(found: Status, *, every_field: bool = False) -> None:
         out.print(f"  {found.quarantined:,} more in quarantine: too many identifiers")
     if found.conflicts:
         out.print(f"  {found.conflicts:,} links not followed: identifiers that two people claim, in the table `conflicts`")
+    if found.repeated_keys:
+        out.print(f"  {found.repeated_keys:,} keys in more than one load, in the table `repeated`")
     out.print(f"[bold]lake[/] {escape(found.lake)}")
 
 

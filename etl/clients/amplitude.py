@@ -1,4 +1,4 @@
-"""Amplitude's reading APIs: cohorts (list, request, poll, download) and the export of events. Usable alone.
+"""Amplitude's APIs for one project, usable alone: cohorts and the export of events here, the others in the files beside.
 
 ::
 
@@ -6,6 +6,7 @@
         request_id = client.request_cohort("a1b2c3d", props=True)
         client.wait_for_cohort(request_id)
         client.download_cohort(request_id, Path("members.csv"))
+        client.track({"event_type": "Order Completed", "user_id": "u-1042"})
 
 Any method may raise CredentialsError (401 or 403: right keys in the wrong region look the same), and, after the
 retries of its policy, a TransientError (network, 5xx, 429, damaged answer).
@@ -13,22 +14,27 @@ retries of its policy, a TransientError (network, 5xx, 429, damaged answer).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal, Self
 from urllib.parse import urljoin, urlsplit
 
 from etl.clients.amplitude_answers import (
-    checked_hours,
+    EXPORT_MEANINGS,
     counted_already,
     exhausted,
+    export_parameters,
     is_foreign_page,
     is_monthly,
     refused_link,
     segment,
 )
+from etl.clients.amplitude_base import HOSTS, INGESTION_HOSTS, AmplitudeBase
+from etl.clients.amplitude_cohort_changes import CohortChanges, CohortUpload, MembershipChange
+from etl.clients.amplitude_dashboard import Dashboard, UserActivity, UserMatch, UserSearch
+from etl.clients.amplitude_identify import Identifying
 from etl.clients.amplitude_models import (
     Cohort,
     CohortState,
@@ -39,6 +45,8 @@ from etl.clients.amplitude_models import (
     status_from,
     usage_from,
 )
+from etl.clients.amplitude_segmentation import Segmentation, SegmentationQuery
+from etl.clients.amplitude_tracking import BATCH, HTTP_V2, Endpoint, Ingested, Tracking, requests_of
 from etl.clients.download import (
     DownloadedFile,
     archive_only,
@@ -49,11 +57,10 @@ from etl.clients.download import (
     table_only,
     unpacked,
 )
-from etl.clients.http import READ_TIMEOUT, Answer, HttpClient, Meaning
-from etl.clients.retry import ONCE, RetryPolicy, retry
+from etl.clients.http import Answer
+from etl.clients.meanings import Meaning
+from etl.clients.retry import ONCE, retry
 from etl.errors import (
-    ConfigurationError,
-    CredentialsError,
     DamagedDownload,
     DataError,
     DeadlineExceeded,
@@ -64,89 +71,42 @@ from etl.errors import (
     ServerError,
     Throttled,
     TransientError,
-    WindowTooLarge,
 )
-from etl.settings import Clock, Secret
+from etl.settings import Secret
 
 __all__ = [
+    "BATCH",
     "HOSTS",
+    "HTTP_V2",
+    "INGESTION_HOSTS",
     "AmplitudeClient",
     "Cohort",
     "CohortState",
     "CohortStatus",
+    "CohortUpload",
     "CohortUsage",
     "DownloadedFile",
+    "Endpoint",
+    "Ingested",
+    "MembershipChange",
     "PollPolicy",
+    "Segmentation",
+    "SegmentationQuery",
+    "UserActivity",
+    "UserMatch",
+    "UserSearch",
     "damaged_members",
+    "requests_of",
 ]
 
-HOSTS = {"us": "https://amplitude.com", "eu": "https://analytics.eu.amplitude.com"}
-DOWNLOAD_TIMEOUT = 600.0
 STATUS_ATTEMPTS = 3
 STATUS_TOTAL = timedelta(minutes=1)
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_HOPS = 3
 
 
-class AmplitudeClient:
-    """Reads one Amplitude project. Threads may share it; it holds no connection of another thread."""
-
-    def __init__(
-        self,
-        api_key: str,
-        secret_key: Secret | str,
-        *,
-        region: Literal["us", "eu"] = "us",
-        base_url: str | None = None,
-        clock: Clock | None = None,
-        retry: RetryPolicy | None = None,
-        read_timeout: float = READ_TIMEOUT,
-        download_timeout: float = DOWNLOAD_TIMEOUT,
-    ) -> None:
-        """`base_url`, where given, replaces the host of the region (a sandbox, a proxy).
-
-        The time-outs are the longest silence, in seconds, before and within an answer; downloads have their own.
-        """
-        # From here on no local variable of this frame holds the secret in the clear.
-        secret_key = Secret((secret_key.reveal() if isinstance(secret_key, Secret) else secret_key).strip())
-        if region not in HOSTS:
-            raise ConfigurationError("Unknown region", value=str(region), next_step="write one of: " + ", ".join(HOSTS))
-        if not api_key.strip() or not secret_key.reveal():
-            raise ConfigurationError("The API key or the secret key is empty", next_step="set both, from one Amplitude project")
-        self._clock = clock or Clock()
-        self._retry = retry or RetryPolicy()
-        wrong = Meaning(
-            CredentialsError,
-            "Amplitude refused the credentials",
-            f"check the API key, the secret key and the region ({'that of base_url' if base_url else f'now {region}'}): "
-            "right keys in the wrong region look just like wrong keys",
-        )
-        self._download_timeout = download_timeout
-        self._http = HttpClient(
-            base_url or HOSTS[region],
-            user=api_key.strip(),
-            password=secret_key,
-            clock=self._clock,
-            meanings={401: wrong, 403: wrong},
-            read_timeout=read_timeout,
-        )
-
-    def __repr__(self) -> str:
-        http = getattr(self, "_http", None)  # missing while the constructor refuses its arguments
-        return f"AmplitudeClient({http!r}, api_key='****', secret_key='****')"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._http.close()
-
-    @property
-    def base_url(self) -> str:
-        return self._http.base_url
+class AmplitudeClient(Tracking, Identifying, Dashboard, CohortChanges, AmplitudeBase):
+    """One Amplitude project. Threads may share it; it holds no connection of another thread."""
 
     # Cohorts
 
@@ -329,34 +289,47 @@ class AmplitudeClient:
         own checksums are `damaged_members`' task. Raises NoData (404), WindowTooLarge (400, 504),
         ConfigurationError for hours that cannot be asked for, before any request.
         """
-        first, last = checked_hours(first_hour, last_hour)
-        params = [("start", first.strftime("%Y%m%dT%H")), ("end", last.strftime("%Y%m%dT%H"))]
-        smaller = "ask for fewer hours; a single hour that is too large can only be read through Amplitude's S3 export"
-        heavy = Meaning(WindowTooLarge, "Amplitude refused the export: most likely it is too large", smaller)
-        slow = Meaning(WindowTooLarge, "Amplitude gave up building the export", smaller)
-        meanings = {404: Meaning(NoData, "There are no events in these hours"), 400: heavy, 504: slow}
+        params = export_parameters(first_hour, last_hour)
 
         def fetch() -> DownloadedFile:
-            with self._http.get(
-                "/api/2/export",
-                params=params,
-                meanings=meanings,
-                read_timeout=self._download_timeout,
-                encoding="identity",
-            ) as answer:
+            with self._asked_to_export(params) as answer:
                 request = answer.request
                 body = answer.chunks(counted(answer.received(), on_bytes))
                 return save(archive_only(body, request), target, lambda aside: check_archive(aside, request))
 
-        def attempt() -> DownloadedFile:
-            try:
-                return fetch()
-            except NoData as error:
-                if is_foreign_page(error):
-                    raise DamagedDownload("The 404 is a web page, not Amplitude's", where=error.where) from None
-                raise
+        return retry(fetch, policy=self._retry, clock=self._clock)
 
-        return retry(attempt, policy=self._retry, clock=self._clock)
+    @contextmanager
+    def export_stream(self, first_hour: datetime, last_hour: datetime) -> Iterator[Iterator[bytes]]:
+        """The same zip as chunks that are read as they arrive, inside the `with`.
+
+        Repeated only before the first chunk: what breaks off later raises NetworkError or DamagedDownload, and what was
+        read until then is no archive. Raises what `export` raises.
+        """
+        params = export_parameters(first_hour, last_hour)
+        with ExitStack() as stack:
+
+            def begin() -> Iterator[bytes]:
+                answer = stack.enter_context(self._asked_to_export(params))
+                return archive_only(answer.chunks(), answer.request)
+
+            yield retry(begin, policy=self._retry, clock=self._clock)
+
+    @contextmanager
+    def _asked_to_export(self, params: Sequence[tuple[str, str]]) -> Iterator[Answer]:
+        try:
+            with self._http.get(
+                "/api/2/export",
+                params=params,
+                meanings=EXPORT_MEANINGS,
+                read_timeout=self._download_timeout,
+                encoding="identity",
+            ) as answer:
+                yield answer
+        except NoData as error:
+            if is_foreign_page(error):
+                raise DamagedDownload("The 404 is a web page, not Amplitude's", where=error.where) from None
+            raise
 
     def _usage(self) -> CohortUsage | None:
         with self._http.get("/api/3/cohorts/usage") as answer:

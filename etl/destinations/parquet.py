@@ -111,6 +111,12 @@ def _publish(name: str, path: Path, state: object, number: int, fill: Callable[[
     return count
 
 
+def drop_previous(path: Path) -> None:
+    """Removes every version but the current one, for readers too that have the one before still open."""
+    if path.is_symlink():
+        _remove_old(path, {path.resolve().name})
+
+
 def _state_of(path: Path) -> object:
     try:
         return json.loads((path / _STATE).read_text(encoding="utf-8"))

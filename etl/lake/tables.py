@@ -49,12 +49,12 @@ class Table:
     path: Path
     partition_by: Mapping[str, str] = field(default_factory=dict)
 
-    def open(self) -> DeltaTable | None:
-        """The table as it is now, or None where there is none yet."""
+    def open(self, version: int | None = None) -> DeltaTable | None:
+        """The table as it is now or was at a version, or None where there is none yet."""
         if not (self.path / "_delta_log").is_dir():
             return None
         try:
-            return DeltaTable(str(self.path))
+            return DeltaTable(str(self.path), version=version)
         except TableNotFoundError:
             return None
 
@@ -74,6 +74,13 @@ def transaction_of(table: Table, name: str) -> int | None:
     opened = table.open()
     number = None if opened is None else opened.transaction_version(name)
     return None if number is None else int(number)
+
+
+def version_with(table: Table, name: str, value: int) -> int | None:
+    """The version whose commit has `name: value` in its metadata; None where the log does not reach back to it."""
+    opened = table.open()
+    history = opened.history() if opened is not None else []
+    return next((int(entry["version"]) for entry in history if entry.get(name) == str(value)), None)
 
 
 def files_of(table: Table, at: DeltaTable | None = None) -> list[DataFile]:

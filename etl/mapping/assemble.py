@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from etl.mapping.check import check_condition, check_expression, check_field, default_kind
-from etl.mapping.draft import Draft, DraftField, Faults, Placed
-from etl.mapping.kinds import KINDS, Kind, kind_named
+from etl.mapping.draft import Draft, DraftField, Faults, Placed, truth_of
+from etl.mapping.kinds import EVENT_KINDS, KINDS, Kind, kind_named
 from etl.mapping.messages import ExpressionError, nearest
 from etl.mapping.model import (
+    EVENT,
     Expression,
     Field,
     Mapping,
@@ -19,6 +20,7 @@ from etl.mapping.model import (
     merge_named,
 )
 from etl.mapping.parser import parse
+from etl.mapping.paths import contradiction, path_of, written
 from etl.mapping.tree import Node
 from etl.mapping.warnings import warn_of
 
@@ -38,13 +40,15 @@ def check_texts(draft: Draft, faults: Faults) -> None:
 class _Assembly:
     def __init__(self, draft: Draft, bases: Sequence[Mapping], faults: Faults, path: Path) -> None:
         self._draft, self._bases, self._faults, self._path = draft, bases, faults, path
+        base = next(iter(bases), None)
+        self._into = draft.into.text if draft.into else base.into if base else "user"
+        self._of_event = self._into.lower() == EVENT
 
     def mapping(self) -> Mapping | None:
         draft, base = self._draft, next(iter(self._bases), None)
         fields = self._fields()
         stream = draft.stream.text if draft.stream else base.stream if base else ""
-        unread = any(fault.code in ("E401", "E410", "E415") for fault in self._faults.found)
-        if not stream and not unread:
+        if not stream and not draft.stream and not draft.unread:
             self._faults.add("E404", "'stream' is missing: the name of the records that this mapping reads", None)
         if not fields and not self._faults.found:
             self._faults.add("E404", "'fields' is missing: there is nothing to map", None)
@@ -52,6 +56,9 @@ class _Assembly:
         time = self._time() if draft.time else base.time if base else None
         key = self._expression(draft.key) if draft.key else base.key if base else None
         where = self._condition(draft.where) if draft.where else base.where if base else None
+        self._check_bases()
+        if self._of_event:
+            self._check_event(fields)
         if self._faults.found:
             return None
         made = Mapping(
@@ -63,9 +70,10 @@ class _Assembly:
             key=key,
             where=where,
             path=self._path,
-            into=draft.into.text if draft.into else base.into if base else "user",
+            into=self._into,
         )
-        warn_of(made, draft, self._faults)
+        if not self._of_event:
+            warn_of(made, draft, self._faults)
         return Mapping(**{**made.__dict__, "warnings": tuple(self._faults.warnings)})
 
     def check_texts(self) -> None:
@@ -76,15 +84,20 @@ class _Assembly:
 
     def _fields(self) -> dict[str, Field]:
         found: dict[str, Field] = {field.name: field for base in self._bases for field in base.fields}
+        spelled = {name.lower(): name for name in found}
         for row in self._draft.fields:
             field = self._field(row)
             if field is None:
                 continue
             before = found.get(field.name)
+            start = row.name.start if row.name else row.start
             if before is None:
+                if (other := spelled.setdefault(field.name.lower(), field.name)) != field.name:
+                    # Names of columns are the same in any case.
+                    message = f"the field {field.name!r} differs from {other!r} only in case"
+                    self._faults.add("E406", message, start, "give one of them another name", len(field.name))
                 found[field.name] = field
                 continue
-            start = row.name.start if row.name else row.start
             if (before.kind, before.merge) != (field.kind, field.merge):
                 self._faults.add(
                     "E406",
@@ -108,12 +121,13 @@ class _Assembly:
     def _field(self, row: DraftField) -> Field | None:
         before = len(self._faults.found)
         for what, given in (("field", row.name), ("from", row.source)):
-            if given is None and row != DraftField(row.start):
+            if given is None and what not in row.explained:
                 self._faults.add("E404", f"{what!r} is missing", row.start)
         name = self._name(row.name)
         source = self._expression(row.source)
         guard = self._condition(row.guard)
         kind = self._kind(row.kind) if row.kind else default_kind(source.node) if source else None
+        pii = self._pii(row.pii)
         if name is None or kind is None or source is None or len(self._faults.found) > before:
             return None
         merge_text = row.merge.text if row.merge else "default"
@@ -126,7 +140,7 @@ class _Assembly:
             kind=kind,
             merge=merge,
             label=row.label.text if row.label else "",
-            pii=row.pii is not None and row.pii.text.lower() == "true",
+            pii=pii,
             capacity=capacity if capacity is not None else default_capacity(source.node, kind),
             description=row.description.text if row.description else "",
         )
@@ -135,17 +149,30 @@ class _Assembly:
         if placed is None:
             return None
         name = placed.text
-        if not name or name.startswith("_") or name in _RESERVED:
+        if self._of_event:
+            if path_of(name) is None:
+                hint = "for example user_properties.plan, or events[0].data"
+                self._faults.add("E409", f"{name!r} is no place in an event", placed.start, hint, max(1, len(name)))
+                return None
+            return name
+        if not name or name.startswith("_") or name.lower() in _RESERVED:
             self._faults.add("E409", f"{name!r} is reserved; a field's name may not start with '_' either", placed.start, width=len(name))
             return None
         return name
 
     def _kind(self, placed: Placed) -> Kind | None:
-        kind = kind_named(placed.text)
+        kind = kind_named(placed.text, of_event=self._of_event)
         if kind is None:
-            hint = nearest(placed.text, KINDS) or "known kinds: " + ", ".join(KINDS)
+            known = KINDS | EVENT_KINDS if self._of_event else KINDS
+            hint = nearest(placed.text, known) or "known kinds: " + ", ".join(known)
             self._faults.add("E302", f"there is no kind {placed.text!r}", placed.start, hint, len(placed.text))
         return kind
+
+    def _pii(self, placed: Placed | None) -> bool:
+        found = truth_of(placed.text) if placed else False
+        if found is None and placed:
+            self._faults.add("E405", "'pii' is true or false", placed.start, width=placed.width)
+        return bool(found)
 
     def _capacity(self, row: DraftField, kind: Kind, merge: str) -> int | None:
         placed = row.capacity
@@ -177,6 +204,31 @@ class _Assembly:
                 )
         return tuple(placed.text for placed in self._draft.by)
 
+    def _check_bases(self) -> None:
+        for base in self._bases:
+            if base.gives_events != self._of_event:
+                what = "events" if base.gives_events else "fields of profiles"
+                placed = next((one for one in self._draft.extends if one.text == base.name), self._draft.extends[0])
+                self._faults.add("E416", f"{base.name} gives {what}, which this mapping does not", placed.start, width=len(placed.text))
+
+    def _check_event(self, fields: dict[str, Field]) -> None:
+        """An event is made of one record, so nothing in it is merged; and its fields must have room beside each other."""
+        for_profiles = [("by", placed) for placed in self._draft.by[:1]]
+        for_profiles += [("key", self._draft.key)] if self._draft.key else []
+        for row in self._draft.fields:
+            given = (("merge", row.merge), ("capacity", row.capacity), ("pii", row.pii))
+            for_profiles += [(what, placed) for what, placed in given if placed]
+        for what, placed in for_profiles:
+            hint = "leave it out: a record gives an event of its own"
+            self._faults.add("E416", f"{what!r} is about profiles, and this mapping gives events", placed.start, hint, len(placed.text))
+        if self._faults.found:
+            return
+        found = contradiction((path, field.kind.is_map) for name, field in fields.items() if (path := path_of(name)))
+        if found is not None:
+            path, why = found
+            name = next((row.name for row in self._draft.fields if row.name and path_of(row.name.text) == path), None)
+            self._faults.add("E406", f"there is no room for {written(path)}: {why}", name.start if name else None, width=len(written(path)))
+
     def _time(self) -> Expression | None:
         found = self._expression(self._draft.time)
         if found is not None:
@@ -207,9 +259,9 @@ class _Assembly:
             action()
         except ExpressionError as error:
             if merge is not None and error.code in ("E303", "E304"):
-                self._faults.add(error.code, error.message, merge.start, error.hint, len(merge.text))
+                self._faults.add(error.code, error.message, merge.start, error.hint, merge.width)
             elif placed is not None:
-                self._faults.add(error.code, error.message, placed.start + error.start, error.hint, error.end - error.start)
+                self._faults.add_in(placed, error)
 
 
 def _shape(kind: Kind) -> str:

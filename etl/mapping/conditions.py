@@ -6,7 +6,8 @@ Each is exact for rows whose shape SQL can tell; other rows of the same comparis
 from __future__ import annotations
 
 from etl.engines.sql import quote
-from etl.mapping.compile import Compiler, json_path, readings_of
+from etl.mapping.check import gives
+from etl.mapping.compile import Compiler, is_spelled_out, json_path
 from etl.mapping.conversions import text_of
 from etl.mapping.tree import Call, ListOf, Literal, Name, Node, Operation
 
@@ -22,30 +23,41 @@ def condition(compiler: Compiler, node: Node) -> str | None:
     if isinstance(node, Name):
         return _bool_at(compiler, node)
     if isinstance(node, Operation):
-        if node.operator in ("AND", "OR", "NOT"):
-            return _logical(node.operator, [compiler.condition(operand) for operand in node.operands])
+        if node.operator == "NOT":
+            return f"(NOT {compiler.condition(node.operands[0])})"
+        if node.operator in ("AND", "OR"):
+            return _logical(compiler, node)
         return _comparison(compiler, node)
     return _text_test(compiler, node) if isinstance(node, Call) else None
 
 
-def _logical(operator: str, sides: list[str]) -> str:
-    if operator == "NOT":
-        return f"(NOT {sides[0]})"
-    left, right = sides
-    both = f"(coalesce({left}, FALSE) {operator} coalesce({right}, FALSE))"
-    return both if operator == "OR" else f"(CASE WHEN {left} IS NOT NULL OR {right} IS NOT NULL THEN {both} END)"
+def _logical(compiler: Compiler, node: Operation) -> str | None:
+    left, right = (compiler.condition(operand) for operand in node.operands)
+    both = f"(coalesce({left}, FALSE) {node.operator} coalesce({right}, FALSE))"
+    if node.operator == "OR":
+        return both
+    one, other = (_present(compiler, *side) for side in zip(node.operands, (left, right), strict=True))
+    return f"(CASE WHEN {one} OR {other} THEN {both} END)" if one and other else None
+
+
+def _present(compiler: Compiler, node: Node, sql: str) -> str | None:
+    """SQL of whether the node has a value, bool or not; None where only the interpreter can tell."""
+    if isinstance(node, Name):
+        return f"{compiler.plain_text(node)} IS NOT NULL" if is_spelled_out(node, 2) else None
+    if isinstance(node, Literal):
+        return "FALSE" if node.value is None else "TRUE"
+    return f"{sql} IS NOT NULL" if gives(node) == "bool" else None
 
 
 def _bool_at(compiler: Compiler, name: Name) -> str | None:
-    paths = readings_of(name.parts) if len(name.parts) == 1 else []
-    if not paths:
+    if not is_spelled_out(name, 1):
         return None
-    return f"(CASE CAST(json_extract(text, {json_path(paths[0])}) AS VARCHAR) WHEN 'true' THEN TRUE WHEN 'false' THEN FALSE END)"
+    return f"(CASE CAST(json_extract(text, {json_path(name.parts)}) AS VARCHAR) WHEN 'true' THEN TRUE WHEN 'false' THEN FALSE END)"
 
 
 def _comparison(compiler: Compiler, node: Operation) -> str | None:
     left = node.operands[0]
-    if not isinstance(left, Name) or len(left.parts) > 2:
+    if not isinstance(left, Name) or not is_spelled_out(left, 2):
         return None
     if node.operator == "EXISTS":
         return f"({compiler.plain_text(left)} IS NOT NULL)"

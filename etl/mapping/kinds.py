@@ -67,9 +67,14 @@ _SYNONYMS = {
 }
 
 
-def kind_named(name: str) -> Kind | None:
+# Kinds that only the fields of events have: any JSON value as the record has it, and an object of such.
+EVENT_KINDS: dict[str, Kind] = {"value": Kind("value", "JSON"), "map[string]value": Kind("map[string]value", "JSON", "value")}
+
+
+def kind_named(name: str, *, of_event: bool = False) -> Kind | None:
     """The kind of that name or of one of its other spellings; None where there is none."""
-    return KINDS.get(_SYNONYMS.get(name.lower(), name.lower()))
+    known = name.lower()
+    return (EVENT_KINDS.get(known) if of_event else None) or KINDS.get(_SYNONYMS.get(known, known))
 
 
 DEFAULT_MATCH_CAPACITY = 1000
@@ -109,6 +114,23 @@ def text_to_kind(text: str, kind: str) -> str:
             f"(CASE WHEN regexp_matches({text}, '{SQL_ALIKE}') THEN {layout_free_date(text)} ELSE CAST(pm_date({text}) AS TIMESTAMPTZ) END)"
         )
     raise KeyError(kind)
+
+
+# How Amplitude writes times, and most others do: nothing about such a text is open.
+FULL_DATE = r"^[12][0-9]{3}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}$"
+
+
+def full_date(text: str) -> str:
+    """SQL for the instant of a text like `2022-11-21 15:42:30.394000`; null for every other text, and where there is no
+    such day or time."""
+    return f"(CASE WHEN regexp_matches({text}, '{FULL_DATE}') THEN CAST(TRY_CAST({text} AS TIMESTAMP) AS TIMESTAMPTZ) END)"
+
+
+def plain_number(text: str, sql_type: str) -> str:
+    """SQL for the number of a text that is written just as DuckDB writes that number; null for every other text."""
+    number = f"TRY_CAST({text} AS {sql_type})"
+    finite = f" AND isfinite({number})" if sql_type == "DOUBLE" else ""
+    return f"(CASE WHEN CAST({number} AS VARCHAR) = {text}{finite} THEN {number} END)"
 
 
 def layout_free_date(text: str) -> str:

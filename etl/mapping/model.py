@@ -10,6 +10,7 @@ from pathlib import Path
 from etl.faults import Fault
 from etl.mapping.kinds import DEFAULT_MATCH_CAPACITY, Kind
 from etl.mapping.tree import Call, Node
+from etl.settings import Secret
 
 SCALAR_MERGES = ("latest", "oldest", "min", "max", "sum", "count")
 MAP_MERGES = ("latest", "oldest", "min", "max", "sum")
@@ -17,6 +18,9 @@ LIST_MERGES = ("merge",)
 
 # Names that LQL files use for the same operators (lql.md 10).
 _MERGE_SYNONYMS = {"latestmap": "latest", "oldestmap": "oldest", "mapmax": "max", "mapmin": "min", "capped": "merge"}
+
+# `into: event`: a record gives an event of its own, for another API, and nothing to a profile.
+EVENT = "event"
 
 # Not identifiers, whatever their case (design section 8; the list Amplitude itself refuses, amplitude-api.md 4.1).
 GUARD_VALUES = (
@@ -62,7 +66,9 @@ class Field:
 class Mapping:
     """A checked mapping. `by` names identifier fields, most trusted first; the first is exclusive to one person.
 
-    Records for which `where` is not true are not mapped. `warnings` are likely mistakes that stop nothing.
+    Where it `gives_events`, the fields' names are the places of their values in an event (`paths`), and nothing is merged.
+    Records for which `where` is not true are not mapped. With a `pii_key`, a load's fields that are `pii` are hashed by it.
+    `warnings` are likely mistakes that stop nothing.
     """
 
     name: str
@@ -75,9 +81,14 @@ class Mapping:
     path: Path | None = None
     into: str = "user"
     warnings: tuple[Fault, ...] = field(default=(), compare=False)
+    pii_key: Secret | None = field(default=None, compare=False, repr=False)
 
     def field(self, name: str) -> Field:
         return next(field for field in self.fields if field.name == name)
+
+    @property
+    def gives_events(self) -> bool:
+        return self.into.lower() == EVENT
 
     @property
     def fingerprint(self) -> str:
@@ -89,8 +100,12 @@ class Mapping:
             "key": self.key and self.key.text,
             "fields": [_content(f) for f in self.fields],
         }
+        if self.pii_key is not None and (hashed := [f.name for f in self.fields if f.pii]):
+            content["hashed"] = hashed
         if self.where:
             content["where"] = self.where.text
+        if self.gives_events:
+            content["into"] = EVENT
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from etl.engines.local import Connection, rows
 from etl.engines.sql import identifier
+from etl.mapping import Mapping
 from etl.mapping.plan import Plan
 from etl.records import masked
 from etl.reports import MOST_SAMPLES, FieldCounts
@@ -31,6 +32,14 @@ def count_loads(connection: Connection, plan: Plan, fields: list[str]) -> dict[i
     for row in rows(connection, "SELECT load_ix, count(*) AS n FROM rejects GROUP BY load_ix"):
         counts.setdefault(row["load_ix"], {})["_rejects"] = row["n"]
     return counts
+
+
+def leave_out_samples(counts: dict[int, dict[str, Any]], mapping: Mapping) -> None:
+    """Takes the samples of fields that are marked `pii` out of counts."""
+    for field in mapping.fields:
+        for count in counts.values() if field.pii else ():
+            if found := count.get("_fields", {}).get(field.name):
+                found.samples = []
 
 
 def fields_text(counts: dict[str, FieldCounts]) -> str:
@@ -64,17 +73,11 @@ def _samples(connection: Connection, plan: Plan, names: list[str]) -> dict[int, 
     """Up to three masked texts per load and field that did not fit; only fields that have any are looked at."""
     found: dict[int, dict[str, list[str]]] = {}
     for name in names:
-        few = f"""SELECT load_ix, member_ix, line, _time FROM mapped WHERE {_misfit(name)}
+        few = f"""SELECT load_ix, member_ix, line FROM mapped WHERE {_misfit(name)}
         QUALIFY row_number() OVER (PARTITION BY load_ix ORDER BY member_ix, line) <= {MOST_SAMPLES}"""
         chosen = f"(SELECT * FROM chosen SEMI JOIN ({few}) USING (load_ix, member_ix, line))"
-        joined = f"SELECT parsed.*, few._time FROM parsed JOIN ({few}) few USING (load_ix, member_ix, line)"
-        texts = rows(
-            connection,
-            f"""WITH parsed AS ({plan.parsed(chosen)})
-            SELECT load_ix, {plan.misfits[name]} AS raw FROM ({joined}) ORDER BY load_ix, member_ix, line""",
-        )
-        for row in texts:
-            found.setdefault(row["load_ix"], {}).setdefault(name, []).append(masked(str(row["raw"]), _LONGEST_SAMPLE))
+        for row in rows(connection, f"SELECT * FROM ({plan.raws(chosen, [name])}) ORDER BY load_ix, member_ix, line"):
+            found.setdefault(row["load_ix"], {}).setdefault(name, []).append(masked(str(row[name]), _LONGEST_SAMPLE))
     return found
 
 

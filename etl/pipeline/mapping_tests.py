@@ -6,7 +6,6 @@ twice counts once, and the rest is merged by the mapping's operators, so the ord
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,35 +19,18 @@ from etl.errors import ConfigurationError
 from etl.faults import nearest
 from etl.landing.readers import SCHEMA
 from etl.mapping import Field, Mapping, find_mapping, load_mapping, udfs
+from etl.mapping.apply import EventMapping
 from etl.mapping.plan import Plan, plan
 from etl.pipeline.mapping_cases import SUFFIX, Case, Expected, beside, read_cases, shown
+from etl.pipeline.mapping_outcomes import NOT_NAMED, Difference, Outcome, differences, event_outcome
+from etl.profiles import sums
 from etl.profiles.fields import StreamFields, of_mapping
-from etl.profiles.fragments import identified_query
-from etl.profiles.merge import merge_query
+from etl.profiles.fragments import identified_query, records_query
+from etl.profiles.merge import Times, merge_query, published_column
 from etl.profiles.resolve import assign, links_query, nodes_query
 
 _MAPPINGS = (".yaml", ".yml", ".lql")
 _LONGEST = 60
-_NOT_NAMED = "missing, by `exact`"
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Where a case went another way: a field (or a key of its map, or what else was expected) and why, if that is known."""
-
-    field: str
-    expected: str
-    got: str
-    why: str | None = None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of one case, which starts in `line` of its file."""
-
-    name: str
-    line: int
-    differences: tuple[Difference, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,6 +63,9 @@ def run_tests(names: Sequence[str], folders: Sequence[Path]) -> list[Tested]:
 
 def run_cases(mapping: Mapping, cases: Sequence[Case]) -> list[Outcome]:
     """What comes of each case."""
+    if mapping.gives_events:
+        ready = EventMapping(mapping)
+        return [event_outcome(ready, case) for case in cases]
     connection = connect()
     try:
         return _Run(connection, mapping, cases).outcomes()
@@ -147,7 +132,8 @@ class _Run:
 
     def outcomes(self) -> list[Outcome]:
         self._map()
-        query = merge_query("identified", ["load_ix"], self._fields.fields, stored=False)
+        names = ", ".join(f"{published_column(field)} AS {identifier(field.name)}" for field in self._fields.fields)
+        query = f"SELECT load_ix, {names} FROM ({merge_query('identified', ['load_ix'], self._fields.fields, Times.OF_RECORDS)})"
         merged = {row["load_ix"]: row for row in rows(self._connection, query)}
         first = {row["load_ix"]: row for row in rows(self._connection, "SELECT load_ix, _time, _key FROM identified WHERE line = 1")}
         return [
@@ -158,6 +144,7 @@ class _Run:
     def _map(self) -> None:
         connection = self._connection
         udfs.register(connection)
+        sums.register(connection)
         texts = [(ix, line, text) for ix, case in enumerate(self._cases) for line, text in enumerate(case.records, start=1)]
         columns = [[ix for ix, _, _ in texts], [0] * len(texts), [line for _, line, _ in texts], [text for _, _, text in texts]]
         connection.register("records", pa.table(dict(zip(SCHEMA.names, columns, strict=True)), schema=SCHEMA))
@@ -165,7 +152,8 @@ class _Run:
         connection.register("loads", pa.table({"load_ix": pa.array(range(len(self._cases)), pa.int32()), "fallback_time": times}))
         last = "_key IS NULL OR line = max(line) OVER (PARTITION BY load_ix, _key)"
         connection.execute(f"CREATE TEMP TABLE mapped AS SELECT * FROM ({self._plan.query('records')}) QUALIFY {last}")
-        connection.execute(f"CREATE TEMP TABLE identified AS {identified_query('mapped', self._fields)}")
+        identified = f"({identified_query('mapped', self._fields)})"
+        connection.execute(f"CREATE TEMP TABLE identified AS {records_query(identified)}")
 
     def _differences(self, ix: int, case: Case, merged: dict[str, Any] | None, first: dict[str, Any]) -> Iterator[Difference]:
         condition = self._mapping.where
@@ -190,19 +178,14 @@ class _Run:
         named = {one.field for one in case.expected}
         for field in self._mapping.fields:
             if case.exact and field.name not in named and merged[field.name] is not None:
-                yield Difference(field.name, _NOT_NAMED, shown(_plain(field, merged[field.name])))
+                yield Difference(field.name, NOT_NAMED, shown(_plain(field, merged[field.name])))
 
     def _compared(self, ix: int, expected: Expected, raw: Any) -> Iterator[Difference]:
         field = self._mapping.field(expected.field)
         wanted, got = expected.value, _plain(field, raw)
         if wanted is not None and field.kind.is_list and not field.kind.keeps_order:
             wanted = sorted(set(wanted))
-        if isinstance(wanted, dict) and isinstance(got, dict):
-            for key in [*wanted, *(key for key in got if key not in wanted)]:
-                if not _equal(wanted.get(key), got.get(key)):
-                    yield Difference(f"{field.name}.{key}", shown(wanted.get(key)), shown(got.get(key)))
-        elif not _equal(wanted, got):
-            yield Difference(field.name, shown(wanted), shown(got), self._why(ix, field) if got is None else None)
+        yield from differences(field.name, wanted, got, lambda: self._why(ix, field))
 
     def _why(self, ix: int, field: Field) -> str:
         """Why a field has no value: its guards, what could not be read, or nothing to read."""
@@ -216,15 +199,10 @@ class _Run:
         return f"nothing there for {' or '.join(source.expression.text for source in field.sources)}"
 
     def _unreadable(self, ix: int, field: Field) -> str | None:
-        guards = [identifier(f"_guard_{field.name}_{n}") for n, source in enumerate(field.sources) if source.guard]
-        columns = ", ".join(["load_ix", "line", "_time", *guards])
-        misfits = f"SELECT {columns} FROM mapped WHERE load_ix = {ix} AND {identifier('_misfit_' + field.name)}"
-        found = rows(
-            self._connection,
-            f"""WITH parsed AS ({self._plan.parsed("records")})
-            SELECT {self._plan.misfits[field.name]} AS raw FROM parsed JOIN ({misfits}) USING (load_ix, line) ORDER BY line LIMIT 1""",
-        )
-        return str(found[0]["raw"])[:_LONGEST] if found else None
+        misfits = f"SELECT load_ix, line FROM mapped WHERE load_ix = {ix} AND {identifier('_misfit_' + field.name)}"
+        chosen = f"(SELECT * FROM records SEMI JOIN ({misfits}) USING (load_ix, line))"
+        found = rows(self._connection, f"SELECT * FROM ({self._plan.raws(chosen, [field.name])}) ORDER BY line LIMIT 1")
+        return str(found[0][field.name])[:_LONGEST] if found else None
 
     def _people(self, ix: int) -> list[str]:
         """An identifier of each person that the records of a case belong to; records without one are anybody's."""
@@ -244,9 +222,3 @@ def _plain(field: Field, value: Any) -> Any:
     if field.kind.is_map or field.kind.is_list:
         return (dict(value) if field.kind.is_map else list(value)) if value else None
     return value
-
-
-def _equal(left: Any, right: Any) -> bool:
-    if isinstance(left, float) and isinstance(right, float):
-        return math.isclose(left, right, rel_tol=1e-9)
-    return type(left) is type(right) and bool(left == right)

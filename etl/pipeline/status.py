@@ -15,6 +15,7 @@ from etl.pipeline.counting import fields_from
 from etl.pipeline.events import read_reach
 from etl.pipeline.project import Project
 from etl.profiles.companions import count_profiles
+from etl.profiles.repeated import count_repeated
 from etl.records import hour_text
 from etl.reports import FieldCounts
 from etl.sources.amplitude_events import last_exportable
@@ -48,7 +49,8 @@ class JobStatus:
 
 @dataclass
 class Status:
-    """A lake at a glance. `waiting` counts loads that no build has applied yet."""
+    """A lake at a glance. `waiting` counts loads that no build has applied yet, `repeated_keys` keys that stand in more than
+    one load."""
 
     lake: str
     jobs: list[JobStatus]
@@ -57,6 +59,7 @@ class Status:
     build: int
     waiting: int
     conflicts: int
+    repeated_keys: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -80,12 +83,14 @@ def status(project: Project) -> Status:
         jobs.append(found)
     applied = transaction_of(project.lake.profiles, "loads") or 0
     counted = count_profiles(project.lake) if files_of(project.lake.profiles) else {"profiles": 0, "quarantined": 0}
+    build = transaction_of(project.lake.profiles, "build") or 0
     return Status(
         lake=str(project.lake.root),
         jobs=jobs,
-        build=transaction_of(project.lake.profiles, "build") or 0,
+        build=build,
         waiting=sum(1 for load in loads if load.sequence > applied and load.rows),
         conflicts=sum(file.rows for file in files_of(project.lake.conflicts)),
+        repeated_keys=count_repeated(project.lake, build),
         **counted,
     )
 

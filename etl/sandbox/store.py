@@ -47,7 +47,7 @@ class Store:
         every: list[Cohort],
     ) -> None:
         self._lock = threading.RLock()
-        self._project = project
+        self.project = project
         self._hours = set(hours)
         self._load = load
         self._added: dict[datetime, list[bytes]] = {}
@@ -74,6 +74,30 @@ class Store:
     def cohort(self, cohort_id: str) -> Cohort | None:
         with self._lock:
             return self._cohorts.get(cohort_id)
+
+    def events(self, *needles: str) -> Iterator[dict[str, Any]]:
+        """Every exported event once, in the order of the hours; with `needles` at least those that hold one as a text."""
+        wanted = [json.dumps(needle, ensure_ascii=False)[1:-1].encode() for needle in needles]
+        wanted = [] if any(not needle.isascii() for needle in needles) else wanted  # it may be written with escapes
+        for hour in self._between():
+            seen: set[str] = set()
+            for line in self._lines(hour):
+                if wanted and not any(needle in line for needle in wanted):
+                    continue
+                event = _object(line)
+                if event is None or event.get("uuid") in seen:
+                    continue
+                if event.get("uuid"):
+                    seen.add(event["uuid"])
+                yield event
+
+    def known_people(self) -> list[tuple[int, str | None]]:
+        """(amplitude_id, user_id) of every member of a cohort that has a number."""
+        found = []
+        for cohort in self.cohorts():
+            if cohort.header[:2] == _PLAIN_COLUMNS:
+                found += [(int(row[0]), row[1] or None) for row in cohort.rows if len(row) > 1 and row[0].isdecimal()]
+        return found
 
     def change_cohort(self, cohort_id: str, change: dict[str, Any]) -> Cohort | None:
         """Makes, changes or (`{"delete": true}`) removes a cohort; None once removed.
@@ -112,6 +136,13 @@ class Store:
             every = self._hours | set(self._added)
         return sorted(hour for hour in every if (start or hour) <= hour <= (end or hour))
 
+    def _lines(self, hour: datetime) -> Iterator[bytes]:
+        with self._lock:
+            added = list(self._added.get(hour, ()))
+        for member in self._load(hour) if hour in self._hours else ():
+            yield from gzip.decompress(member.content).split(b"\n")
+        yield from added
+
     def _of_hour(self, hour: datetime) -> tuple[Member, ...]:
         with self._lock:
             added = list(self._added.get(hour, ()))
@@ -119,7 +150,7 @@ class Store:
         if not added:
             return found
         taken = {member.name for member in found}
-        names = (member_name(self._project, hour, part) for part in range(len(found), 2 * len(found) + 1))
+        names = (member_name(self.project, hour, part) for part in range(len(found), 2 * len(found) + 1))
         return (*found, Member(next(name for name in names if name not in taken), gzip_bytes(added)))
 
 
@@ -179,6 +210,14 @@ def _upload_hour(event: dict[str, Any]) -> datetime:
     if when.tzinfo is not None:
         when = when.astimezone(UTC).replace(tzinfo=None)
     return when.replace(minute=0, second=0, microsecond=0)
+
+
+def _object(line: bytes) -> dict[str, Any] | None:
+    try:
+        found = json.loads(line.decode("utf-8-sig"))
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _cell(value: object) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from etl.engines.sql import quote
 from etl.mapping.compile import Compiler, Form, Sql, json_path
-from etl.mapping.conversions import Value, single_text, text_of
+from etl.mapping.conversions import Value, single_text
 from etl.mapping.functions import Example, Function
 from etl.mapping.messages import ExpressionError
 from etl.mapping.scope import Scope
@@ -17,8 +18,7 @@ from etl.mapping.values import matched
 
 def _kernel(scope: Scope, *prefixes: Value) -> dict[str, Any] | None:
     texts = [text for prefix in prefixes if (text := single_text(prefix)) is not None]
-    found = matched(scope.record, texts)
-    return {key: text_of(leaf) if isinstance(leaf, list) else leaf for key, leaf in found.items()} or None
+    return matched(scope.record, texts) or None
 
 
 def _check(call: Call) -> None:
@@ -53,7 +53,7 @@ def _members_of(compiler: Compiler, parent: str, slow: str) -> str:
     members = compiler.column(parent, "MAP(VARCHAR, VARCHAR)")
     texts = f"array_to_string(map_values({members}), chr(10))"
     doubtful = f"regexp_matches({texts}, '[\\[{{]|\\.0(\\n|$)|[0-9]e[+-][0-9]')"
-    written_out = f"contains(text, {quote(chr(34) + parent + '.')})"
+    written_out = f"({compiler.shared(_may_stand_before_a_dot(parent))} AND contains(text, {quote(chr(34) + parent + '.')}))"
     own_text = f"CAST(json_extract(text, {json_path((parent,))}) AS VARCHAR)"
     slow_members = f"pm_flatten_text({own_text}, {quote(json.dumps(['']))})"
     kept = f"map_from_entries(list_filter(map_entries({members}), lambda e: e.value IS NOT NULL AND e.key <> ''))"
@@ -67,11 +67,20 @@ def _members_of(compiler: Compiler, parent: str, slow: str) -> str:
     END)"""
 
 
+def _may_stand_before_a_dot(parent: str) -> str:
+    """SQL that is true where the parent's last word and a dot stand anywhere in the record.
+
+    RE2 looks for the ends of such a prefix with SIMD, which is several times cheaper than `contains`; `event_properties`,
+    `user_properties` and `group_properties` share one look.
+    """
+    return f"regexp_matches(text, {quote(re.escape(parent.rsplit('_', 1)[-1]) + '[.](?s:.)')})"
+
+
 FUNCTION = Function(
     name="match",
     signature='match("prefix", ..)',
     summary="A map of the record's flat keys that start with a prefix, the prefix cut off; deeper keys keep their dots, "
-    "lists are joined by comma, nulls are skipped. A later prefix wins. Missing when nothing matches.",
+    "lists stay lists, which kind map[string]string joins by comma, nulls are skipped. A later prefix wins. Missing when nothing matches.",
     group="records",
     least=1,
     most=None,
@@ -83,7 +92,7 @@ FUNCTION = Function(
     sql=_sql,
     examples=(
         Example('match("p.")', {"p": {"plan": "pro", "n": 5}}, {"plan": "pro", "n": 5}),
-        Example('match("p.")', {"p": {"a": {"b.c": True}, "l": [1, "x"], "gone": None}}, {"a.b.c": True, "l": "1,x"}),
+        Example('match("p.")', {"p": {"a": {"b.c": True}, "l": [1, "x"], "gone": None}}, {"a.b.c": True, "l": [1, "x"]}),
         Example('match("p.")', {"p.q": 1, "p": {"r": 2}}, {"q": 1, "r": 2}),
         Example('match("p.")', {"p": {"": 1, "b": None}, "q": {"a": 1}}, "missing"),
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from etl.mapping.datemath import is_date_math, read_date_math
+from etl.mapping.datemath import check_date_math, is_date_math, read_date_math
 from etl.mapping.dates import date_of, date_text
 from etl.mapping.functions import Example, Function, literal_text
 from etl.mapping.layouts import names_year, parse_with_layout, read_layout
@@ -23,7 +23,7 @@ def todate(scope: Scope, *arguments: Any) -> datetime | None:
     if len(arguments) == 2:
         layout = date_text(arguments[0])
         return parse_with_layout(text, layout) if text and layout else None
-    if text is not None and is_date_math(text):
+    if text is not None and is_date_math(text, in_any_case=True):
         return read_date_math(text, scope.time)
     return date_of(arguments[0])
 
@@ -40,6 +40,11 @@ def _check(call: Call) -> None:
         )
 
 
+def _suspect(call: Call) -> None:
+    if len(call.arguments) == 1:
+        check_date_math(call.arguments[0], in_any_case=True)
+
+
 def _sql(compiler: Compiler, call: Call) -> Sql | None:
     """The SQL form. Texts that it cannot read alike are for the kernel, not null."""
     from etl.engines.sql import quote
@@ -49,19 +54,25 @@ def _sql(compiler: Compiler, call: Call) -> Sql | None:
     source = call.arguments[-1]
     if not isinstance(source, Name):
         return None
-    text, kernel = compiler.single_text(source), compiler.slow(call, KINDS["date"])
+    text, in_full = compiler.single_text(source), compiler.full_date(source)
     if len(call.arguments) == 1:
         # A number, unlike a text, is a date only in these years, and columns of text do not tell the two apart.
-        plain = compiler.shared(layout_free_date(text))
+        plain = layout_free_date(text)
         sure = f"regexp_matches({text}, '{SQL_ALIKE}') AND year({plain}) BETWEEN 1800 AND 2120"
     else:
         layout = read_layout(literal_text(call, 0, 'todate("2006-01-02", x)'))
         if layout is None:
             return None
         formats = ", ".join(quote(form) for form in layout.formats)
-        plain = within_calendar(compiler.shared(f"CAST(try_strptime({text}, [{formats}]) AS TIMESTAMPTZ)"))
+        plain = f"CAST(try_strptime({text}, [{formats}]) AS TIMESTAMPTZ)"
         sure = f"regexp_matches({text}, {quote(layout.pattern)})"
-    return Sql(f"(CASE WHEN {sure} THEN {plain} WHEN {text} IS NOT NULL THEN {kernel} END)", Form.TIME)
+        in_full = in_full if layout.takes_full_dates else None
+    rest = f"{in_full} IS NULL AND {sure}" if in_full else sure
+    alike = compiler.shared(f"(CASE WHEN {rest} THEN {plain} END)")
+    found = (
+        f"CASE WHEN {alike} IS NOT NULL THEN {within_calendar(alike)} WHEN {text} IS NOT NULL THEN {compiler.slow(call, KINDS['date'])} END"
+    )
+    return Sql(f"coalesce({in_full}, {found})" if in_full else f"({found})", Form.TIME)
 
 
 _SEED = '"2006-01-02 15:04:05.000000"'
@@ -81,6 +92,7 @@ FUNCTION = Function(
     needs_scope=True,
     parses=True,
     check=_check,
+    suspect=_suspect,
     sql=_sql,
     examples=(
         Example(f"todate({_SEED}, t)", {"t": "2022-11-21 15:42:30.000000"}, _NOON),
