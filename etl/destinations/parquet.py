@@ -32,7 +32,7 @@ def load_parquet(lake: Lake, name: str, path: Path, events: bool = False) -> Loa
     version = current_version(lake)
     state = {"profiles": version.source, "build": version.build}
     written = _publish(name, path, state, version.build, lambda folder: _write_profiles(lake, version, folder))
-    added = sum(_load_events(name, path.with_name(f"{path.name}_{one.stream}"), one) for one in (current_events(lake) if events else ()))
+    added = sum(_load_events(name, events_path(path, one.stream), one) for one in (current_events(lake) if events else ()))
     return LoadReport(name, written or 0, 0, written is not None, str(path), events=added)
 
 
@@ -109,6 +109,11 @@ def _publish(name: str, path: Path, state: object, number: int, fill: Callable[[
         ) from error
     _remove_old(path, {folder.name, previous})
     return count
+
+
+def events_path(path: Path, stream: str) -> Path:
+    """Where the events of a stream stand beside the profiles at `path`."""
+    return path.with_name(f"{path.name}_{stream}")
 
 
 def drop_previous(path: Path) -> None:
