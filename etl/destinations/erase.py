@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import sqlalchemy as sa
 
-from etl.destinations.parquet import drop_previous
+from etl.destinations.parquet import drop_previous, events_path
 from etl.errors import TransientError
 from etl.jobs import Destination, ParquetDestination, resolve_variables
 
@@ -16,7 +16,8 @@ def erase_old(name: str, destination: Destination, streams: Iterable[str] = ()) 
     anew without deleted rows, those of the events of `streams` too. Other databases keep such rows until they clean up
     themselves. Raises TransientError where the database is away or busy."""
     if isinstance(destination, ParquetDestination):
-        drop_previous(destination.path)
+        for path in (destination.path, *(events_path(destination.path, stream) for stream in streams)):
+            drop_previous(path)
         return
     url = sa.make_url(resolve_variables(destination.url.get_secret_value(), f"destinations.{name}.url"))
     if url.get_backend_name() == "postgresql":

@@ -19,8 +19,8 @@ from etl.engines.sql import quote
 from etl.errors import ConfigurationError
 from etl.lake.attempts import file_name
 from etl.lake.layout import Lake
-from etl.lake.tables import new_token, transaction_of
-from etl.profiles.published import published_query
+from etl.lake.tables import new_token
+from etl.profiles.versions import Version, current_version
 from etl.reports import LoadReport
 
 _STATE = "_profilemill.json"
@@ -29,16 +29,16 @@ _STATE = "_profilemill.json"
 def load_parquet(lake: Lake, name: str, path: Path, events: bool = False) -> LoadReport:
     """Makes the folder at `path` hold the published profiles and, with `events`, the folder `<path>_<stream>` the mapped
     events of each stream. Does nothing where they hold them already."""
-    build = transaction_of(lake.profiles, "build") or 0
-    state = {"profiles": _table_id(lake), "build": build}
-    written = _publish(name, path, state, build, lambda folder: _write_profiles(lake, folder))
-    added = sum(_load_events(name, path.with_name(f"{path.name}_{one.stream}"), one) for one in (current_events(lake) if events else ()))
+    version = current_version(lake)
+    state = {"profiles": version.source, "build": version.build}
+    written = _publish(name, path, state, version.build, lambda folder: _write_profiles(lake, version, folder))
+    added = sum(_load_events(name, events_path(path, one.stream), one) for one in (current_events(lake) if events else ()))
     return LoadReport(name, written or 0, 0, written is not None, str(path), events=added)
 
 
-def _write_profiles(lake: Lake, folder: Path) -> int:
+def _write_profiles(lake: Lake, version: Version, folder: Path) -> int:
     with lake.workspace() as (connection, _):
-        ordered = f"SELECT * FROM ({published_query(lake)}) ORDER BY profile_id"
+        ordered = f"SELECT * FROM ({version.profiles}) ORDER BY profile_id"
         return _write(connection, ordered, folder / "profiles.parquet")
 
 
@@ -111,15 +111,15 @@ def _publish(name: str, path: Path, state: object, number: int, fill: Callable[[
     return count
 
 
+def events_path(path: Path, stream: str) -> Path:
+    """Where the events of a stream stand beside the profiles at `path`."""
+    return path.with_name(f"{path.name}_{stream}")
+
+
 def drop_previous(path: Path) -> None:
     """Removes every version but the current one, for readers too that have the one before still open."""
     if path.is_symlink():
         _remove_old(path, {path.resolve().name})
-
-
-def _table_id(lake: Lake) -> str:
-    opened = lake.profiles.open()
-    return "" if opened is None else str(opened.metadata().id)
 
 
 def _state_of(path: Path) -> object:

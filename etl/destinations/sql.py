@@ -23,6 +23,8 @@ from etl.lake.layout import Lake
 from etl.profiles.versions import Version, changed_since, current_version
 from etl.reports import LoadReport
 
+_SQLITE_WAIT = 60  # seconds, for another load to end
+
 Mode = Literal["changes", "full"]
 
 
@@ -71,10 +73,11 @@ def _open(name: str, url: str, table: str) -> _Database:
             # Imported where it is wanted: its driver is an extra.
             from etl.destinations import sql_postgres
 
-            options = {"prepare_threshold": None}  # poolers in transaction mode know no prepared statements
+            options: dict[str, Any] = {"prepare_threshold": None}  # poolers in transaction mode know no prepared statements
             engine = sa.create_engine(sql_postgres.url_for(parsed), hide_parameters=True, poolclass=sa.NullPool, connect_args=options)
         else:
-            engine = sa.create_engine(parsed, hide_parameters=True, poolclass=sa.NullPool)
+            options = {"timeout": _SQLITE_WAIT} if parsed.get_backend_name() == "sqlite" else {}
+            engine = sa.create_engine(parsed, hide_parameters=True, poolclass=sa.NullPool, connect_args=options)
     except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ImportError) as error:
         missing = isinstance(error, ImportError)
         raise ConfigurationError(

@@ -9,9 +9,11 @@ import duckdb
 import pandas as pd
 import pytest
 
+from etl.destinations.erase import erase_old
 from etl.destinations.parquet import load_parquet
 from etl.destinations.sql import load_sql
 from etl.errors import TransientError
+from etl.jobs import ParquetDestination
 from etl.lake.layout import Lake
 from tests.destinations.contents import execute, of_database, of_lake
 from tests.destinations.cutting import proxy_to
@@ -79,7 +81,7 @@ def test_a_field_that_comes_back_and_a_column_that_was_dropped_are_written_again
 def test_events_change_with_the_profiles_or_not_at_all(postgres: str, steps: list[Lake]) -> None:
     load_sql(steps[0], "db", postgres, "profiles", events=True)
     with proxy_to(postgres) as proxy:
-        for number in range(20, 1000, 3):
+        for number in range(20, 1000, 6):
             proxy.cut_at = number
             try:
                 load_sql(steps[1], "db", proxy.url, "profiles", events=True)
@@ -113,3 +115,6 @@ def test_the_folder_of_events(steps: list[Lake], tmp_path: Path) -> None:
         *["profiles"] * 2,
         *["profiles_amplitude_events"] * 2,
     ]
+    erase_old("files", ParquetDestination(type="parquet", path=path, events=True), ["amplitude_events"])
+    assert len(list(events.parent.glob("*.v*"))) == 2
+    assert len(pd.read_parquet(events)) == 4

@@ -186,6 +186,7 @@ def test_postgres_cuts_no_name(postgres: str, history: History) -> None:
     (lake,) = history((lakes.MAPPING + f"  - {{field: {'é' * 32}, from: city, kind: string}}\n", {}))
     with pytest.raises(ConfigurationError, match="64 bytes, at most 63"):
         load_sql(lake, "db", postgres, "profiles")
+    (lake,) = history(TWO)
     with pytest.raises(ConfigurationError, match="the option `table`"):
         load_sql(lake, "db", postgres, "t" * 52)
 

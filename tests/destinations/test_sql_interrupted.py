@@ -25,7 +25,7 @@ from tests.profiles import lakes
 
 pytestmark = pytest.mark.xdist_group("postgres")
 
-KILLS = int(os.environ.get("PROFILEMILL_KILLS", "6"))
+KILLS = int(os.environ.get("PROFILEMILL_KILLS", "4"))
 SEED = int(os.environ.get("PROFILEMILL_SEED", "11"))
 # Forks a loader for every line, so that the imports are paid for once.
 FORKS = """
