@@ -32,21 +32,25 @@ def condition(compiler: Compiler, node: Node) -> str | None:
 
 
 def _logical(compiler: Compiler, node: Operation) -> str | None:
-    left, right = (compiler.condition(operand) for operand in node.operands)
-    both = f"(coalesce({left}, FALSE) {node.operator} coalesce({right}, FALSE))"
     if node.operator == "OR":
-        return both
-    one, other = (_present(compiler, *side) for side in zip(node.operands, (left, right), strict=True))
-    return f"(CASE WHEN {one} OR {other} THEN {both} END)" if one and other else None
+        left, right = (compiler.condition(operand) for operand in node.operands)
+        return f"(coalesce({left}, FALSE) OR coalesce({right}, FALSE))"
+    one, other = (_truth(compiler, operand) for operand in node.operands)
+    return f"(CASE {one} + {other} WHEN 2 THEN TRUE WHEN -2 THEN NULL ELSE FALSE END)" if one and other else None
 
 
-def _present(compiler: Compiler, node: Node, sql: str) -> str | None:
-    """SQL of whether the node has a value, bool or not; None where only the interpreter can tell."""
-    if isinstance(node, Name):
-        return f"{compiler.plain_text(node)} IS NOT NULL" if is_spelled_out(node, 2) else None
+def _truth(compiler: Compiler, node: Node) -> str | None:
+    """SQL that is 1 for true, -1 for a missing value and 0 for all others; None where only the interpreter can tell.
+
+    So that AND has each of its sides once: a row of them would else double its SQL with every one.
+    """
     if isinstance(node, Literal):
-        return "FALSE" if node.value is None else "TRUE"
-    return f"{sql} IS NOT NULL" if gives(node) == "bool" else None
+        return "-1" if node.value is None else "1" if node.value is True else "0"
+    if isinstance(node, Name):
+        if not is_spelled_out(node, 2):
+            return None
+        return f"(CASE WHEN {compiler.condition(node)} THEN 1 WHEN {compiler.plain_text(node)} IS NULL THEN -1 ELSE 0 END)"
+    return f"coalesce(CAST({compiler.condition(node)} AS TINYINT), -1)" if gives(node) == "bool" else None
 
 
 def _bool_at(compiler: Compiler, name: Name) -> str | None:

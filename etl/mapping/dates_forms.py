@@ -43,7 +43,7 @@ _DATES = tuple(
         (rf"(?:{_WEEKDAY}|[A-Za-z]{{4,}}), {_DAY}[ -]{_ABBREVIATED}[ -]{_SHORT_YEAR}", _BLANKS),
         (r"(?P<year>[0-9]{2})(?P<month>[0-9]{2})(?P<day>[0-9]{2})(?= +[^ ])", _BLANKS),
         (rf"{_YEAR}年(?P<month>[0-9]{{2}})月(?P<day>[0-9]{{2}})日(?: +(?P<hour>[0-9]{{1,2}}){_CLOCK})?", None),
-        (rf"{_YEAR}-{_MONTH}", None),
+        (rf"{_YEAR}[-/]{_MONTH}", None),
         (rf"{_YEAR}-{_ABBREVIATED}-{_DAY}", None),
         (rf"{_DAY} {_SPELLED} {_YEAR}", None),
         (rf"{_MONTH}\.{_DAY}\.{_SHORT_YEAR}", None),
@@ -109,10 +109,9 @@ def _said_behind(rest: str, separator: re.Pattern[str], has_year: bool) -> dict[
     """The named parts of what stands behind a date: a time of day, a zone, the year if the date has none."""
     if just_zone := _JUST_ZONE.fullmatch(rest):
         return just_zone.groupdict()
-    if separator.pattern == _OR_T:
-        if just_offset := _JUST_OFFSET.fullmatch(rest):
-            return just_offset.groupdict()
-        rest = _COLON_FRACTION.sub(r"\1.\2", rest, count=1)
+    if separator.pattern == _OR_T and (just_offset := _JUST_OFFSET.fullmatch(rest)):
+        return just_offset.groupdict()
+    rest = _COLON_FRACTION.sub(r"\1.\2", rest, count=1)
     between = separator.match(rest)
     time = _TIME.match(rest, between.end()) if between else None
     zone = (_ZONE if has_year else _ZONE_AND_YEAR).fullmatch(rest, time.end()) if time else None

@@ -149,13 +149,10 @@ class Parser:
             high = self._sum()
             return Operation(word, (left, low, high), left.start, high.end)
         right = self._round_list() if self.at("(") and (word in _MEMBERSHIP or self._is_round_list()) else self._sum()
-        if word == "INTERSECTS" and isinstance(right, Literal) and right.value is not None:
+        text_in = word == "IN" and isinstance(right, Literal) and isinstance(right.value, str)
+        if word in _MEMBERSHIP and isinstance(right, Literal) and right.value is not None and not text_in:
             raise ExpressionError(
-                "E109",
-                "INTERSECTS needs a list, a map or a key on its right",
-                right.start,
-                right.end,
-                'for example x INTERSECTS ["a", "b"]',
+                "E109", f"{word} needs a list or a key on its right", right.start, right.end, f'write x {word} ["a", "b"]'
             )
         return Operation(word, (left, right), left.start, right.end)
 

@@ -17,6 +17,7 @@ from etl.engines.local import connect, rows
 from etl.engines.sql import identifier
 from etl.mapping import udfs
 from etl.mapping.check import check_expression, check_field, gives
+from etl.mapping.compile import Compiler
 from etl.mapping.fitting import fitted
 from etl.mapping.interpret import interpreter
 from etl.mapping.kinds import KINDS, Kind
@@ -91,6 +92,13 @@ def test_the_cases_of_a_file_compile_alike(name: str) -> None:
     for record, row in zip(records, _compiled(Mapping("trial", "trial", tuple(fields)), records), strict=True):
         for field in fields:
             assert _same(row[field.name]) == _same(_interpreted(field, record)), (field.sources[0].expression.text, record)
+
+
+def test_a_row_of_conditions_is_compiled_once_each() -> None:
+    def length(count: int) -> int:
+        return len(Compiler().condition(parse(" AND ".join(f'key{number:02} == "x"' for number in range(count)))))
+
+    assert length(60) < 2.5 * length(30)
 
 
 def _interpreted(field: Field, record: dict[str, Any]) -> Any:
