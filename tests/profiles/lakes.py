@@ -60,7 +60,8 @@ def land(lake: Lake, hour: int, records: list[dict[str, Any]], stream: str = "am
     text = "".join(json.dumps(record | {"time": (START + timedelta(seconds=record["time"])).isoformat()}) + "\n" for record in records)
     (folder / "0.json").write_text(text, encoding="utf-8")
     load = LoadId(stream, "shop", time.strftime("%Y-%m-%dT%H"))
-    return place(lake.landing, Landed(load, attempt, folder, ("0.json",), time, size=len(text)))
+    details = {"cohort_id": "c1", "cohort_name": "Buyers"} if stream == "amplitude_cohorts" else {}
+    return place(lake.landing, Landed(load, attempt, folder, ("0.json",), time, size=len(text), details=details))
 
 
 def load(lake: Lake, mapping: Mapping, hours: dict[int, list[dict[str, Any]]]) -> None:
