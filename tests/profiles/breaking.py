@@ -45,9 +45,9 @@ class FusedTable(Table):
     fuse: Fuse = field(default_factory=Fuse, compare=False)
     lake: Path = field(default_factory=Path, compare=False)
 
-    def open(self) -> DeltaTable | None:
+    def open(self, version: int | None = None) -> DeltaTable | None:
         self.fuse.burn(self.lake)
-        return super().open()
+        return super().open(version)
 
 
 @dataclass(frozen=True)
