@@ -110,7 +110,9 @@ def _update(lake: Lake, full: bool) -> int:
 def _cohorts(loads: Iterable[Load]) -> list[_Cohort]:
     found: defaultdict[tuple[str, str], list[Load]] = defaultdict(list)
     for load in loads:
-        found[(load.scope, str(json.loads(load.details)["cohort_id"]))].append(load)
+        details = json.loads(load.details)
+        if "cohort_id" in details:
+            found[(load.scope, str(details["cohort_id"]))].append(load)
     return [_Cohort(scope, id_, tuple(sorted(own, key=lambda load: load.time))) for (scope, id_), own in sorted(found.items())]
 
 
