@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from etl.cli_identity import identity_app
+from etl.cli_identity import identity_app, parted
 from etl.cli_mapping import mapping_app
 from etl.errors import ConfigurationError, ProfilemillError
 from etl.settings import package_version
@@ -176,10 +176,7 @@ def profiles_show(
     from etl import screen
     from etl.profiles.published import find_profiles
 
-    name, equals, value = key.partition("=")
-    if not equals or not value:
-        raise ConfigurationError("write the identifier as KEY=VALUE", value=key, next_step="for example amplitude_user_id=u-1042")
-    found = find_profiles(_project(jobs).lake, name, value)
+    found = find_profiles(_project(jobs).lake, *parted(key))
     if as_json:
         screen.print_json(found)
     for profile in found if not as_json else ():
