@@ -18,7 +18,7 @@ from etl.cli_cohorts import EPILOG as COHORTS_EPILOG
 from etl.cli_cohorts import cohorts
 from etl.cli_forget import EPILOG as FORGET_EPILOG
 from etl.cli_forget import forget
-from etl.cli_identity import identity_app
+from etl.cli_identity import identity_app, parted
 from etl.cli_mapping import mapping_app
 from etl.cli_receive import receive
 from etl.errors import ConfigurationError, ProfilemillError
@@ -187,11 +187,8 @@ def profiles_show(
     from etl import screen
     from etl.profiles.published import find_profiles
 
-    name, equals, value = key.partition("=")
-    if not equals or not value:
-        raise ConfigurationError("write the identifier as KEY=VALUE", value=key, next_step="for example amplitude_user_id=u-1042")
     project = _project(jobs)
-    found = [profile for one in project.identifiers_of(name, value) for profile in find_profiles(project.lake, *one)]
+    found = [profile for one in project.identifiers_of(*parted(key)) for profile in find_profiles(project.lake, *one)]
     if as_json:
         screen.print_json(found)
     for profile in found if not as_json else ():

@@ -26,6 +26,14 @@ JobsOption = Annotated[Path | None, typer.Option("--jobs", help="The jobs file; 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, with every link.")]
 
 
+def parted(key: str) -> tuple[str, str]:
+    """KEY=VALUE as the two. Raises ConfigurationError where one is missing."""
+    name, equals, value = key.partition("=")
+    if not equals or not value:
+        raise ConfigurationError("write the identifier as KEY=VALUE", value=key, next_step="for example amplitude_user_id=u-1042")
+    return name, value
+
+
 @identity_app.callback()
 def identity() -> None:
     """See why identifiers are one person."""
@@ -43,10 +51,7 @@ def explain(
     from etl.pipeline.project import open_project
     from etl.profiles.explain import explain as explained
 
-    name, equals, value = key.partition("=")
-    if not equals or not value:
-        raise ConfigurationError("write the identifier as KEY=VALUE", value=key, next_step="for example amplitude_user_id=u-1042")
-    found = explained(open_project(find_jobs_file(jobs)).lake, name, value)
+    found = explained(open_project(find_jobs_file(jobs)).lake, *parted(key))
     if as_json:
         screen.print_json(found.as_dict() if found else None)
     elif found:

@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from etl.lake.layout import Lake
+from etl.pipeline.upkeep import compact
 from tests.profiles.histories import STREAMS, History
+from tests.profiles.lakes import START
 from tests.profiles.specs import SPECS, records
 
 EXAMPLES = int(os.environ.get("PROFILEMILL_EXAMPLES", "5"))
+LONG_AGO = START.timestamp()
 
 _PEOPLE = st.fixed_dictionaries(
     {
@@ -33,7 +36,7 @@ _STREAM = st.sampled_from(sorted(STREAMS))
 
 
 class Histories(RuleBasedStateMachine):
-    """Loads of two streams, late ones and replaced ones, builds, and runs that are broken off or meet each other."""
+    """Loads of two streams, late ones and replaced ones, builds, compactions, and runs that are broken off or meet each other."""
 
     @initialize(specs=st.lists(st.sampled_from(SPECS), min_size=3, max_size=3, unique=True), dedupe=st.sampled_from([None, None, 1, 2]))
     def begin(self, specs: list[Any], dedupe: int | None) -> None:
@@ -72,6 +75,15 @@ class Histories(RuleBasedStateMachine):
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(run, (one, other)))
         self.build(full=False)
+
+    @rule()
+    def compact_after_a_while(self) -> None:
+        """Everything is older than any run: what is not needed goes, and no more."""
+        for path in self.history.lake.root.rglob("*"):
+            if path.is_file():
+                os.utime(path, (LONG_AGO, LONG_AGO))
+        compact(self.history.lake)
+        self.history.check_readers()
 
     def teardown(self) -> None:
         if hasattr(self, "history"):
