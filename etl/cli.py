@@ -156,11 +156,10 @@ def map_command(
             raise ConfigurationError("name the file to map", next_step="profilemill map MAPPING INPUT, or --explain for the SQL alone")
         return
     stdin = sys.stdin.buffer.read() if input_ == "-" else b""
-    rows, bad = trial.map_file(found, None if input_ == "-" else Path(input_), stdin)
-    screen.show_mapped(rows)
-    for line in bad:
-        screen.err.print(f"line {line} is not a JSON object", markup=False)
-    if bad and not rows:
+    mapped = trial.map_file(found, None if input_ == "-" else Path(input_), stdin)
+    screen.show_mapped(mapped.rows)
+    screen.show_unmapped(mapped.bad, mapped.fields)
+    if mapped.bad and not mapped.rows:
         raise typer.Exit(FAILED)
 
 

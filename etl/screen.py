@@ -14,8 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from etl.pipeline.project import Progress as Steps
 from etl.pipeline.status import JobStatus, Status
-from etl.reports import BuildReport, ImportReport, LoadReport
-from etl.screen_fields import show_table, show_troubled
+from etl.reports import BuildReport, FieldCounts, ImportReport, LoadReport
+from etl.screen_fields import show_table, show_troubled, show_unread
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -150,7 +150,10 @@ def _show_details(job: JobStatus, every_field: bool) -> None:
         show_table(out, job.fields)
     else:
         show_troubled(out, job.fields)
-    if job.stale:
+    if job.stopped:
+        command = f"`profilemill rebuild --from landing --mapping {job.mapping}`"
+        out.print(f"  [red]imports stop[/] until {command}: {escape('; '.join(job.stopped))}")
+    elif job.stale:
         out.print(
             f"  {job.stale:,} loads were mapped by an earlier version of the mapping: `profilemill rebuild --from landing` maps them again"
         )
@@ -180,6 +183,15 @@ def show_mapped(rows: list[dict[str, Any]]) -> None:
             ),
             markup=False,
         )
+
+
+def show_unmapped(bad: list[int], fields: dict[str, FieldCounts]) -> None:
+    """On stderr: the first lines that are no JSON object and how many there are, and what could not be read."""
+    for line in bad[:_MOST_NAMED]:
+        err.print(f"line {line} is not a JSON object", markup=False)
+    if len(bad) > _MOST_NAMED:
+        err.print(f"{len(bad):,} lines are not JSON objects", markup=False)
+    show_unread(err, fields)
 
 
 def _json_default(value: Any) -> Any:

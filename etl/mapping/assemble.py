@@ -62,6 +62,7 @@ class _Assembly:
             key=key,
             where=where,
             path=self._path,
+            files=(self._path, *(path for one in self._bases for path in one.files)),
             into=draft.into.text if draft.into else base.into if base else "user",
         )
         warn_of(made, draft, self._faults)

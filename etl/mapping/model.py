@@ -62,7 +62,8 @@ class Field:
 class Mapping:
     """A checked mapping. `by` names identifier fields, most trusted first; the first is exclusive to one person.
 
-    Records for which `where` is not true are not mapped. `warnings` are likely mistakes that stop nothing.
+    Records for which `where` is not true are not mapped. `files` are its own and those that it extends. `warnings` are
+    likely mistakes that stop nothing.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Mapping:
     where: Expression | None = None
     path: Path | None = None
     into: str = "user"
+    files: tuple[Path, ...] = field(default=(), compare=False)
     warnings: tuple[Fault, ...] = field(default=(), compare=False)
 
     def field(self, name: str) -> Field:
