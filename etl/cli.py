@@ -254,7 +254,7 @@ def sandbox(
     serve(
         options,
         port,
-        lambda url: typer.echo(f"sandbox Amplitude at {url} (API key: key, secret key: secret); Ctrl-C ends it"),
+        lambda url: screen.show_sandbox(url, None if data else options.sample.first_hour, options.sample.hours),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from rich.console import Console
@@ -192,6 +192,16 @@ def show_unmapped(bad: list[int], fields: dict[str, FieldCounts]) -> None:
     if len(bad) > _MOST_NAMED:
         err.print(f"{len(bad):,} lines are not JSON objects", markup=False)
     show_unread(err, fields)
+
+
+def show_sandbox(url: str, first: datetime | None, hours: int) -> None:
+    """Where a sandbox listens, and what to write and to run with it; `first` is the first of its hours with events, if known."""
+    out.print(f"sandbox Amplitude at {url} (API key: key, secret key: secret); Ctrl-C ends it", markup=False)
+    out.print(f'in jobs.yaml: authorizations: {{shop: {{api_key: key, secret_key: secret, base_url: "{url}"}}}}', markup=False)
+    if first:
+        span = f"--from {first:%Y-%m-%dT%H} --to {first + timedelta(hours=hours):%Y-%m-%dT%H}"
+        out.print(f"its events are of {hours} hours: profilemill run shop-events {span}", markup=False)
+    out.file.flush()
 
 
 def _json_default(value: Any) -> Any:

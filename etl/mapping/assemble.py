@@ -7,6 +7,7 @@ from pathlib import Path
 
 from etl.mapping.check import check_condition, check_expression, check_field, default_kind
 from etl.mapping.draft import Draft, DraftField, Faults, Placed, truth_of
+from etl.mapping.hints import kind_hint
 from etl.mapping.kinds import KINDS, Kind, kind_named
 from etl.mapping.messages import ExpressionError, nearest
 from etl.mapping.model import (
@@ -149,7 +150,7 @@ class _Assembly:
     def _kind(self, placed: Placed) -> Kind | None:
         kind = kind_named(placed.text)
         if kind is None:
-            hint = nearest(placed.text, KINDS) or "known kinds: " + ", ".join(KINDS)
+            hint = kind_hint(placed.text) or nearest(placed.text, KINDS) or "known kinds: " + ", ".join(KINDS)
             self._faults.add("E302", f"there is no kind {placed.text!r}", placed.start, hint, len(placed.text))
         return kind
 
