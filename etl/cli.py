@@ -169,11 +169,10 @@ def map_command(
             raise ConfigurationError("name the file to map", next_step="profilemill map MAPPING INPUT, or --explain for the SQL alone")
         return
     stdin = sys.stdin.buffer.read() if input_ == "-" else b""
-    rows, bad = trial.map_file(found, None if input_ == "-" else Path(input_), stdin)
-    screen.show_mapped(rows)
-    for line in bad:
-        screen.err.print(f"line {line} is not a JSON object", markup=False)
-    if bad and not rows:
+    mapped = trial.map_file(found, None if input_ == "-" else Path(input_), stdin)
+    screen.show_mapped(mapped.rows)
+    screen.show_unmapped(mapped.bad, mapped.fields)
+    if mapped.bad and not mapped.rows:
         raise typer.Exit(FAILED)
 
 
@@ -274,7 +273,7 @@ def sandbox(
     serve(
         options,
         port,
-        lambda url: typer.echo(f"sandbox Amplitude at {url} (API key: key, secret key: secret); Ctrl-C ends it"),
+        lambda url: screen.show_sandbox(url, None if data else options.sample.first_hour, options.sample.hours),
     )
 
 

@@ -61,5 +61,6 @@ def line_and_column(text: str, offset: int) -> tuple[int, int]:
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """`did you mean ...?` for the known word closest to `word`, or None when nothing is close."""
-    found = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
+    # Short words are soon alike without any meaning.
+    found = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6 if len(word) > 5 else 0.75)
     return f"did you mean {found[0]!r}?" if found else None

@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from etl.reports import BuildReport, ImportReport, LoadReport
-from etl.screen_fields import show_table, show_troubled
+from etl.reports import BuildReport, FieldCounts, ImportReport, LoadReport
+from etl.screen_fields import show_table, show_troubled, show_unread
 
 if TYPE_CHECKING:
     from etl.pipeline.project import Progress as Steps
@@ -163,7 +163,10 @@ def _show_details(job: JobStatus, every_field: bool) -> None:
         show_table(out, job.fields)
     else:
         show_troubled(out, job.fields)
-    if job.stale:
+    if job.stopped:
+        command = f"`profilemill rebuild --from landing --mapping {job.mapping}`"
+        out.print(f"  [red]imports stop[/] until {command}: {escape('; '.join(job.stopped))}")
+    elif job.stale:
         out.print(
             f"  {job.stale:,} loads were mapped by an earlier version of the mapping: `profilemill rebuild --from landing` maps them again"
         )
@@ -193,6 +196,25 @@ def show_mapped(rows: list[dict[str, Any]]) -> None:
             ),
             markup=False,
         )
+
+
+def show_unmapped(bad: list[int], fields: dict[str, FieldCounts]) -> None:
+    """On stderr: the first lines that are no JSON object and how many there are, and what could not be read."""
+    for line in bad[:_MOST_NAMED]:
+        err.print(f"line {line} is not a JSON object", markup=False)
+    if len(bad) > _MOST_NAMED:
+        err.print(f"{len(bad):,} lines are not JSON objects", markup=False)
+    show_unread(err, fields)
+
+
+def show_sandbox(url: str, first: datetime | None, hours: int) -> None:
+    """Where a sandbox listens, and what to write and to run with it; `first` is the first of its hours with events, if known."""
+    out.print(f"sandbox Amplitude at {url} (API key: key, secret key: secret); Ctrl-C ends it", markup=False)
+    out.print(f'in jobs.yaml: authorizations: {{shop: {{api_key: key, secret_key: secret, base_url: "{url}"}}}}', markup=False)
+    if first:
+        span = f"--from {first:%Y-%m-%dT%H} --to {first + timedelta(hours=hours):%Y-%m-%dT%H}"
+        out.print(f"its events are of {hours} hours: profilemill run shop-events {span}", markup=False)
+    out.file.flush()
 
 
 def _json_default(value: Any) -> Any:

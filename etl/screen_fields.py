@@ -11,19 +11,24 @@ from etl.reports import FieldCounts
 
 def show_troubled(out: Console, counts: dict[str, FieldCounts]) -> None:
     """A line for each field with values that could not be read, and one for dates with a shorter fraction."""
-    for name, count in counts.items():
-        if count.misfits:
-            samples = f", for example {escape(', '.join(count.samples))}" if count.samples else ""
-            out.print(f"  {escape(name)}: {count.misfits:,} of {count.evaluated:,} values could not be read{samples}")
+    show_unread(out, counts)
     short = [f"{name} {count.short_fractions:,}" for name, count in counts.items() if count.short_fractions]
     if short:
         out.print(f"  dates with fewer digits than their layout (read all the same): {escape(', '.join(short))}")
 
 
+def show_unread(out: Console, counts: dict[str, FieldCounts]) -> None:
+    """A line for each field with values that could not be read."""
+    for name, count in counts.items():
+        if count.misfits:
+            samples = f", for example {escape(', '.join(count.samples))}" if count.samples else ""
+            out.print(f"  {escape(name)}: {count.misfits:,} of {count.evaluated:,} values could not be read{samples}")
+
+
 def show_table(out: Console, counts: dict[str, FieldCounts]) -> None:
     """Every field: evaluated, value, missing, skipped by its guard, unreadable, samples."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("field")
+    table.add_column("field", no_wrap=True, min_width=max((len(name) for name in counts), default=0))
     for heading in ("evaluated", "values", "missing", "skipped", "unreadable", "short"):
         table.add_column(heading, justify="right")
     table.add_column("samples", overflow="fold")

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from etl.pipeline.mapping_diff import NEW_LOADS, NEXT_FILES, NOTHING, Change, Compared, Definition, FieldChange, ValueCounts
-from etl.pipeline.mapping_tests import Tested
+from etl.pipeline.mapping_tests import Tested, name_wanted
 from etl.screen import out
 
 _EFFECTS = {
@@ -30,6 +30,8 @@ def show_tested(tested: Sequence[Tested]) -> None:
         if one.error is not None:
             out.print(f"[red]FAULT[/] {_place(one.file)}")
             _indented(one.error.split("\n"), "      ")
+        elif one.misnamed:
+            out.print(f"none  {_place(one.mapping)} is not run: {escape(name_wanted(one.mapping))}")
         elif one.file is None:
             out.print(f"none  {_place(one.mapping)} has no tests")
         else:
@@ -92,6 +94,8 @@ def show_compared(found: Compared) -> None:
         out.print(_table(differing))
     for one in differing:
         _indented([_named(one), *(f"  {old} -> {new}" for old, new in one.examples)], "  ")
+    unread = [one for one in found.fields if any(one.unread)]
+    _indented([f"{_named(one)}: values that could not be read: {one.unread[0]:,} -> {one.unread[1]:,}" for one in unread], "  ")
     same = sum(1 for one in found.fields if not one.differs and one.field not in _OWN)
     out.print(f"  {same:,} fields are the same in every record")
 

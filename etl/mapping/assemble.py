@@ -7,6 +7,7 @@ from pathlib import Path
 
 from etl.mapping.check import check_condition, check_expression, check_field, default_kind
 from etl.mapping.draft import Draft, DraftField, Faults, Placed, truth_of
+from etl.mapping.hints import kind_hint
 from etl.mapping.kinds import EVENT_KINDS, KINDS, Kind, kind_named
 from etl.mapping.messages import ExpressionError, nearest
 from etl.mapping.model import (
@@ -70,6 +71,7 @@ class _Assembly:
             key=key,
             where=where,
             path=self._path,
+            files=(self._path, *(path for one in self._bases for path in one.files)),
             into=self._into,
         )
         if not self._of_event:
@@ -164,7 +166,7 @@ class _Assembly:
         kind = kind_named(placed.text, of_event=self._of_event)
         if kind is None:
             known = KINDS | EVENT_KINDS if self._of_event else KINDS
-            hint = nearest(placed.text, known) or "known kinds: " + ", ".join(known)
+            hint = kind_hint(placed.text) or nearest(placed.text, known) or "known kinds: " + ", ".join(known)
             self._faults.add("E302", f"there is no kind {placed.text!r}", placed.start, hint, len(placed.text))
         return kind
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from etl.mapping.hints import merge_hint
 from etl.mapping.kinds import KINDS, Kind
 from etl.mapping.messages import ExpressionError, nearest
 from etl.mapping.model import merges_of
@@ -77,7 +78,7 @@ def check_field(node: Node, kind: Kind, merge: str, merge_text: str) -> None:
 def _check_merge(kind: Kind, merge: str, merge_text: str) -> None:
     known = merges_of(kind)
     if merge not in known:
-        hint = nearest(merge_text, known) or "known: " + ", ".join(known)
+        hint = merge_hint(merge_text, known) or nearest(merge_text, known) or "known: " + ", ".join(known)
         raise ExpressionError("E303", f"there is no merge operator {merge_text!r} for {kind.name}", 0, 1, hint)
     numeric = kind.name in ("int", "number") or kind.element in ("int", "number", "intsum")
     if merge == "sum" and not numeric:

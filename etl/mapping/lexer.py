@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from etl.mapping.hints import character_hint
 from etl.mapping.messages import ExpressionError
 
 
@@ -19,6 +20,7 @@ class Token:
 
 
 _NAME = re.compile(r"[^\W\d][\w.\-/]*|@{1,2}[\w.\-/]*")
+_DOLLAR = re.compile(r"\$[\w$]*")
 _NUMBER = re.compile(r"(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _BLANK = re.compile(r"(?:\s+|--[^\n]*|#[^\n]*|//[^\n]*|/\*.*?\*/)+", re.DOTALL)
 # A key in brackets, `[my field]`: words with blanks and nothing else between them. One word alone is a list of it.
@@ -61,8 +63,9 @@ def _token(text: str, start: int) -> Token:
         if text.startswith(symbol, start):
             return Token("symbol", symbol, start, start + len(symbol))
     if character == "$":
-        raise ExpressionError("E102", "a key with '$' needs back-ticks", start, start + 1, "write it as `$name`")
-    raise ExpressionError("E101", f"unexpected character {character!r}", start, start + 1)
+        end = key.end() if (key := _DOLLAR.match(text, start)) else start + 1
+        raise ExpressionError("E102", "a key with '$' needs back-ticks", start, end, f"write it as `{text[start:end]}`")
+    raise ExpressionError("E101", f"unexpected character {character!r}", start, start + 1, character_hint(text, start))
 
 
 def _quoted(text: str, start: int, kind: str) -> Token:

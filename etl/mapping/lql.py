@@ -78,7 +78,9 @@ class _Statement:
 
     def _no_comma(self) -> None:
         token = self._parser.take()
-        hint = nearest(token.value, (*QUALIFIERS, *CLAUSES)) if token.kind == "name" and len(token.value) > 2 else None
+        near = nearest(token.value, (*QUALIFIERS, *CLAUSES)) if token.kind == "name" and len(token.value) > 3 else None
+        near = "did you mean 'kind'?" if token.value.lower() == "type" else near
+        hint = near.upper().replace("DID YOU MEAN", "did you mean") if near else None
         self._faults.add(
             "E411",
             f"unexpected {token.value!r}; a comma, {', '.join(QUALIFIERS).upper()} or FROM is expected",

@@ -68,7 +68,7 @@ class Mapping:
 
     Where it `gives_events`, the fields' names are the places of their values in an event (`paths`), and nothing is merged.
     Records for which `where` is not true are not mapped. With a `pii_key`, a load's fields that are `pii` are hashed by it.
-    `warnings` are likely mistakes that stop nothing.
+    `files` are its own and those that it extends. `warnings` are likely mistakes that stop nothing.
     """
 
     name: str
@@ -80,6 +80,7 @@ class Mapping:
     where: Expression | None = None
     path: Path | None = None
     into: str = "user"
+    files: tuple[Path, ...] = field(default=(), compare=False)
     warnings: tuple[Fault, ...] = field(default=(), compare=False)
     pii_key: Secret | None = field(default=None, compare=False, repr=False)
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from etl.mapping.hints import unexpected_hint
 from etl.mapping.lexer import Token, tokens
 from etl.mapping.messages import ExpressionError
 from etl.mapping.tree import Call, ListOf, Literal, Name, Node, Operation
@@ -75,12 +76,15 @@ class Parser:
 
     def expect_end(self) -> None:
         if self.next.kind != "end":
-            raise ExpressionError("E105", f"unexpected {self.next.value!r} after the expression", self.next.start, self.next.end)
+            token = self.next
+            hint = unexpected_hint(self._text, token.start, token.value)
+            raise ExpressionError("E105", f"unexpected {token.value!r} after the expression", token.start, token.end, hint)
 
     def unexpected(self, code: str, wanted: str) -> ExpressionError:
         token = self.next
         what = "the expression ends here" if token.kind == "end" else f"unexpected {token.value!r}"
-        return ExpressionError(code, f"{what}; {wanted}", token.start, token.end)
+        hint = None if token.kind == "end" else unexpected_hint(self._text, token.start, token.value)
+        return ExpressionError(code, f"{what}; {wanted}", token.start, token.end, hint)
 
     def on_new_line(self) -> bool:
         """Whether a line ends between the last token and the next one."""

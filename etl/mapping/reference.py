@@ -28,9 +28,12 @@ where: event_type != "Test"           # optional: other records are left out, an
 extends: [other]                      # optional: all fields of another mapping, and its stream, time, key, by and where
 fields:
   - {field: amplitude_id, from: amplitude_id, kind: string, label: Amplitude ID}
-  - {field: first_order, from: todate("2006-01-02 15:04:05", event_time), if: event_type == "Order Completed", kind: date, merge: min}
+  - {field: first_order, from: 'todate("2006-01-02 15:04:05", event_time)', if: event_type == "Order Completed", kind: date, merge: min}
   - {field: amplitude_events, from: valuect(event_type), kind: 'map[string]intsum'}
 ```
+
+Inside `{ }` a value with a comma, brackets or back-ticks stands in single quotes, as does one with `: `; a text constant then has its own
+double quotes: `from: '"web"'`. `x == NULL` and `x != NULL` ask whether there is a value, as `IS NULL` does.
 
 A field has `field`, `from` and `kind`; it may have `if`, `merge`, `label`, `description`, `capacity` and `pii`. A field may be mapped several
 times, with one kind and one merge operator: of the sources whose `if` is true, the last that gives a value counts.

@@ -7,6 +7,7 @@ import pkgutil
 from functools import cache
 
 from etl.mapping import functions as folder
+from etl.mapping.hints import function_hint
 from etl.mapping.messages import ExpressionError, nearest
 from etl.mapping.specification import Function
 from etl.mapping.tree import Call
@@ -35,7 +36,7 @@ def function_named(call: Call) -> Function:
     known = _by_name_or_alias()
     found = known.get(call.name)
     if found is None:
-        hint = nearest(call.name, known) or "mappings/README.md lists all functions"
+        hint = function_hint(call.name) or nearest(call.name, functions()) or "mappings/README.md lists all functions"
         raise ExpressionError("E201", f"there is no function {call.name!r}", call.start, call.start + len(call.name), hint)
     given = len(call.arguments)
     if given < found.least or (found.most is not None and given > found.most):

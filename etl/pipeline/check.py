@@ -10,6 +10,7 @@ from etl.clients.amplitude import Cohort
 from etl.errors import ConfigurationError, ProfilemillError
 from etl.jobs import CohortsJob, Job
 from etl.mapping import Mapping
+from etl.pipeline.check_mappings import check_stored, is_shipped, landed_warnings, unused_files, where_from
 from etl.pipeline.project import Project
 from etl.profiles.fields import merged_fields, namespaces, of_mapping
 
@@ -33,9 +34,11 @@ def check(project: Project, *, online: bool = True) -> list[Finding]:
             mappings[name] = project.mapping(job)
             if isinstance(job, CohortsJob):
                 _check_exit_fields(name, job, mappings[name])
-            findings.append(_mapped(f"mapping {job.mapping_name} of {name}", mappings[name]))
+            check_stored(project, job, mappings[name])
+            findings.append(_mapped(project, f"mapping {job.mapping_name} of {name}", mappings[name]))
         except ProfilemillError as error:
             findings.append(Finding(f"mapping {job.mapping_name} of {name}", str(error)))
+    findings += [Finding(f"mapping file {path}", note=note) for path, note in unused_files(project, mappings.values())]
     findings.append(_tried("fields of all jobs", lambda: _check_together(list(mappings.values()))))
     findings.append(_tried(f"lake {project.lake.root}", project.lake.ensure_writable))
     used = {job.authorization: job for job in project.jobs.jobs.values()}
@@ -44,10 +47,12 @@ def check(project: Project, *, online: bool = True) -> list[Finding]:
     return findings
 
 
-def _mapped(subject: str, mapping: Mapping) -> Finding:
-    count = len(mapping.warnings)
-    note = f"{len(mapping.fields)} fields" + (f", {count} warning{'' if count == 1 else 's'}" if count else "")
-    return Finding(subject, note=note, warnings=tuple(warning.render() for warning in mapping.warnings))
+def _mapped(project: Project, subject: str, mapping: Mapping) -> Finding:
+    # What comes with Profilemill is not for its user to mend.
+    warnings = [] if is_shipped(mapping) else [warning.render() for warning in mapping.warnings]
+    warnings += landed_warnings(project, mapping)
+    count = f", {len(warnings)} warning{'' if len(warnings) == 1 else 's'}" if warnings else ""
+    return Finding(subject, note=f"{len(mapping.fields)} fields, {where_from(project, mapping)}{count}", warnings=tuple(warnings))
 
 
 def _tried(subject: str, action: Callable[[], object]) -> Finding:

@@ -42,6 +42,19 @@ def leave_out_samples(counts: dict[int, dict[str, Any]], mapping: Mapping) -> No
                 found.samples = []
 
 
+def count_fields(connection: Connection, plan: Plan, fields: list[str], records: str) -> dict[str, FieldCounts]:
+    """The same of all loads of the table `mapped` together, without what guards skipped; `records` is what was mapped."""
+    parts = [f"count({identifier(name)}) AS {identifier('values ' + name)}" for name in fields]
+    parts += [f"count(*) FILTER ({_misfit(name)}) AS {identifier('misfits ' + name)}" for name in plan.misfits]
+    (row,) = rows(connection, f"SELECT count(*) AS _rows, {', '.join(parts)} FROM mapped")
+    samples = _samples(connection, plan, [name for name in plan.misfits if row["misfits " + name]], records)
+    together: dict[str, list[str]] = {}
+    for one in samples.values():
+        for name, texts in one.items():
+            together[name] = (together.get(name, []) + texts)[:MOST_SAMPLES]
+    return _by_field(row, fields, together)
+
+
 def fields_text(counts: dict[str, FieldCounts]) -> str:
     """Counts as the JSON text that `loads` keeps; zeros are left out."""
     kept = {name: {key: value for key, value in count.as_dict().items() if value} for name, count in counts.items()}
@@ -69,13 +82,13 @@ def _by_field(row: dict[str, Any], fields: list[str], samples: dict[str, list[st
     return found
 
 
-def _samples(connection: Connection, plan: Plan, names: list[str]) -> dict[int, dict[str, list[str]]]:
+def _samples(connection: Connection, plan: Plan, names: list[str], records: str = "chosen") -> dict[int, dict[str, list[str]]]:
     """Up to three masked texts per load and field that did not fit; only fields that have any are looked at."""
     found: dict[int, dict[str, list[str]]] = {}
     for name in names:
         few = f"""SELECT load_ix, member_ix, line FROM mapped WHERE {_misfit(name)}
         QUALIFY row_number() OVER (PARTITION BY load_ix ORDER BY member_ix, line) <= {MOST_SAMPLES}"""
-        chosen = f"(SELECT * FROM chosen SEMI JOIN ({few}) USING (load_ix, member_ix, line))"
+        chosen = f"(SELECT * FROM {records} SEMI JOIN ({few}) USING (load_ix, member_ix, line))"
         for row in rows(connection, f"SELECT * FROM ({plan.raws(chosen, [name])}) ORDER BY load_ix, member_ix, line"):
             found.setdefault(row["load_ix"], {}).setdefault(name, []).append(masked(str(row[name]), _LONGEST_SAMPLE))
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,8 @@ class Definition:
 @dataclass(frozen=True)
 class ValueCounts:
     """A field (or `_time`, `_key`) over all records: its value is `equal` or `changed`, `new` (only there is one) or `gone`,
-    or `missing` with both. `examples` are up to three masked pairs that differ; of maps only the keys that do."""
+    or `missing` with both. `examples` are up to three masked pairs that differ; of maps only the keys that do. `unread`
+    counts the values that the old and the new mapping could not read."""
 
     field: str
     equal: int
@@ -78,6 +79,7 @@ class ValueCounts:
     gone: int
     missing: int
     examples: tuple[tuple[str, str], ...] = ()
+    unread: tuple[int, int] = (0, 0)
 
     @property
     def differs(self) -> bool:
@@ -241,7 +243,8 @@ def _counted(name: str, pairs: Sequence[tuple[Any, Any]]) -> ValueCounts:
         counts[what] += 1
         if what not in ("missing", "equal") and len(examples) < _MOST_EXAMPLES:
             examples[_example(one, False), _example(other, False)] = None
-    return ValueCounts(name, **counts, examples=tuple(examples))
+    equal, changed, new, gone, missing_ = counts.values()
+    return ValueCounts(name, equal, changed, new, gone, missing_, tuple(examples))
 
 
 class _Comparison:
@@ -249,6 +252,7 @@ class _Comparison:
 
     def __init__(self, connection: Connection, old: Mapping, new: Mapping, records: Records) -> None:
         self._connection, self._old, self._new, self._records = connection, old, new, records
+        self._unread: dict[str, dict[str, int]] = {}
 
     def run(self) -> Compared:
         connection = self._connection
@@ -257,9 +261,14 @@ class _Comparison:
         times = pa.array(self._records.times, pa.timestamp("us", tz="UTC"))
         connection.register("loads", pa.table({"load_ix": pa.array(range(len(times)), pa.int32()), "fallback_time": times}))
         for name, mapping in (("o", self._old), ("n", self._new)):
-            query = plan(mapping).query("records")
-            columns = ", ".join(identifier(one) for one in (*_OWN, *(field.name for field in mapping.fields)))
+            made = plan(mapping)
+            query = made.query("records")
+            flags = {f"_misfit_{field}": field for field in made.misfits}
+            columns = ", ".join(identifier(one) for one in (*_OWN, *(field.name for field in mapping.fields), *flags))
             connection.execute(f"CREATE TEMP TABLE {name} AS SELECT load_ix, member_ix, line, TRUE AS _here, {columns} FROM ({query})")
+            counts = ", ".join(["count(*) AS _rows", *(f"count(*) FILTER ({identifier(one)}) AS {identifier(one)}" for one in flags)])
+            (row,) = rows(connection, f"SELECT {counts} FROM {name}")
+            self._unread[name] = {field: row[flag] for flag, field in flags.items()}
         names = [*_OWN, *_names(self._old, self._new)]
         pairs = {name: self._pair(name) for name in names}
         counted = [f"count(*) FILTER ({test}) AS {identifier(f'{what} {name}')}" for name in names for what, test in _tests(pairs[name])]
@@ -278,8 +287,8 @@ class _Comparison:
 
     def _counts(self, name: str, row: dict[str, Any], pair: tuple[str, str], both: str) -> ValueCounts:
         counts = {what: row[f"{what} {name}"] for what, _ in _tests(pair)}
-        found = ValueCounts(name, **counts)
-        return ValueCounts(name, **counts, examples=self._examples(name, pair, both)) if found.differs else found
+        found = ValueCounts(name, **counts, unread=(self._unread["o"].get(name, 0), self._unread["n"].get(name, 0)))
+        return replace(found, examples=self._examples(name, pair, both)) if found.differs else found
 
     def _examples(self, name: str, pair: tuple[str, str], both: str) -> tuple[tuple[str, str], ...]:
         left, right = pair

@@ -6,12 +6,14 @@ twice counts once, and the rest is merged by the mapping's operators, so the ord
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import yaml
 
 from etl.engines.local import Connection, connect, rows
 from etl.engines.sql import identifier
@@ -35,12 +37,14 @@ _LONGEST = 60
 
 @dataclass(frozen=True)
 class Tested:
-    """What came of one mapping. `file` is None where it has no tests, `error` the faults of either file."""
+    """What came of one mapping. `file` is None where it has no tests, `error` the faults of either file. `misnamed`: no mapping
+    at all, but a file of tests that nothing runs because of its name."""
 
     mapping: Path
     file: Path | None = None
     outcomes: tuple[Outcome, ...] = ()
     error: str | None = None
+    misnamed: bool = False
 
     @property
     def failed(self) -> int:
@@ -61,6 +65,22 @@ def run_tests(names: Sequence[str], folders: Sequence[Path]) -> list[Tested]:
     return [_run(mapping, file, folders) for mapping, file in dict.fromkeys(pairs)]
 
 
+def _holds_tests(path: Path) -> bool:
+    """Whether a file that is not named as one is a file of tests: those are lists, which no mapping is."""
+    if path.name.endswith(SUFFIX) or path.suffix == ".lql":
+        return False
+    try:
+        return isinstance(yaml.compose(path.read_text(encoding="utf-8-sig"), Loader=yaml.SafeLoader), yaml.SequenceNode)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return False
+
+
+def name_wanted(path: Path) -> str:
+    """How the tests in a file of another name would be found."""
+    stem = re.sub(r"^tests?[._-]|[._-]tests?$", "", path.stem)
+    return f"tests of a mapping {stem} are named {stem}{SUFFIX}"
+
+
 def run_cases(mapping: Mapping, cases: Sequence[Case]) -> list[Outcome]:
     """What comes of each case."""
     if mapping.gives_events:
@@ -74,6 +94,8 @@ def run_cases(mapping: Mapping, cases: Sequence[Case]) -> list[Outcome]:
 
 
 def _run(mapping: Path, file: Path, folders: Sequence[Path]) -> Tested:
+    if _holds_tests(mapping):
+        return Tested(mapping, misnamed=True)
     if not file.is_file():
         return Tested(mapping)
     try:
@@ -89,6 +111,9 @@ def _named(name: str, folders: Sequence[Path]) -> tuple[Path, Path]:
         if not file.is_file():
             raise ConfigurationError("there is no such test file", value=name)
         return _tested_by(file), file
+    direct = Path(name)
+    if direct.is_file() and (direct.suffix not in _MAPPINGS or _holds_tests(direct)):
+        raise ConfigurationError("this file is not named as tests are", value=name, next_step=name_wanted(direct))
     found = find_mapping(name, folders)
     return found, beside(found)
 
@@ -96,7 +121,8 @@ def _named(name: str, folders: Sequence[Path]) -> tuple[Path, Path]:
 def _all_of(folder: Path) -> list[tuple[Path, Path]]:
     """Every mapping of a folder with its test file, whether that is there or not, and test files that test nothing."""
     files = sorted(path for path in folder.glob("*") if path.suffix in _MAPPINGS) if folder.is_dir() else []
-    mappings = [path for path in files if not path.name.endswith(SUFFIX)]
+    mappings = [path for path in files if not path.stem.endswith(".test")]
+    misnamed = [path for path in files if path.stem.endswith(".test") and not path.name.endswith(SUFFIX)]
     if not files:
         raise ConfigurationError(
             "there are no mappings here",
@@ -105,6 +131,7 @@ def _all_of(folder: Path) -> list[tuple[Path, Path]]:
         )
     tests = {beside(path): path for path in reversed(mappings)}
     tests |= {path: _tested_by(path) for path in files if path.name.endswith(SUFFIX) and path not in tests}
+    tests |= {path: path for path in misnamed}
     return sorted(((mapping, file) for file, mapping in tests.items()), key=lambda pair: pair[0].name)
 
 

@@ -11,6 +11,7 @@ from etl.jobs import CohortsJob, EventsJob
 from etl.lake.loads import Load, current_loads
 from etl.lake.tables import files_of, transaction_of
 from etl.landing.archive import hour_of
+from etl.pipeline.check_mappings import stopped
 from etl.pipeline.counting import fields_from
 from etl.pipeline.events import read_reach
 from etl.pipeline.project import Project
@@ -27,7 +28,7 @@ _COUNTED = ("lines", "rows", "duplicates", "rejects", "unidentified", "early")
 @dataclass
 class JobStatus:
     """A job's loads in sum, and what came of each of its fields; `stale` counts loads mapped by an earlier version of the
-    mapping."""
+    mapping. Where `stopped` gives reasons, the job imports nothing until the loads of `mapping` are mapped anew."""
 
     job: str
     stream: str
@@ -43,6 +44,8 @@ class JobStatus:
     unidentified: int = 0
     early: int = 0
     stale: int = 0
+    mapping: str = ""
+    stopped: list[str] = field(default_factory=list)
     fields: dict[str, FieldCounts] = field(default_factory=dict)
     cohorts: list[dict[str, Any]] = field(default_factory=list)
 
@@ -72,7 +75,9 @@ def status(project: Project) -> Status:
     jobs = []
     for name, job in project.jobs.jobs.items():
         own = [load for load in loads if load.stream == job.stream and load.scope == job.authorization]
-        found = _summed(name, job.stream, own, project.mapping(job).fingerprint)
+        mapping = project.mapping(job)
+        found = _summed(name, job.stream, own, mapping.fingerprint)
+        found.mapping, found.stopped = job.mapping_name, stopped(project, job, mapping)
         if isinstance(job, EventsJob):
             found.missing = _missing(project, job, own)
             times = sorted(hour_text(load.time) for load in own)

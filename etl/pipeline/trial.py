@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,32 +18,48 @@ from etl.engines.sql import identifier
 from etl.errors import ConfigurationError
 from etl.landing.readers import inflate, lines, texts
 from etl.mapping import Mapping, udfs
-from etl.mapping.apply import EventMapping
+from etl.mapping.apply import EventCounts, EventMapping
 from etl.mapping.plan import NOT_OBJECT, plan
 from etl.mapping.values import loads
+from etl.pipeline.counting import count_fields
+from etl.reports import FieldCounts
 
 
-def map_file(mapping: Mapping, source: Path | None, stdin: bytes = b"") -> tuple[list[dict[str, Any]], list[int]]:
-    """Mapped rows of a JSON, JSON-lines or CSV file (gzip or not), in the file's order, and the numbers of the lines
-    that are no JSON object. Maps are dicts, missing fields None; of a mapping that gives events it is the events.
-    `source` None reads `stdin`."""
+@dataclass(frozen=True)
+class Mapped:
+    """The rows of a file, in its order: maps are dicts, missing fields None; of a mapping that gives events it is the events.
+
+    `bad` are the numbers of lines that are no JSON object; `fields` counts the values of each field and those that could
+    not be read, the latter with samples.
+    """
+
+    rows: list[dict[str, Any]]
+    bad: list[int]
+    fields: dict[str, FieldCounts]
+
+
+def map_file(mapping: Mapping, source: Path | None, stdin: bytes = b"") -> Mapped:
+    """What the mapping makes of a JSON, JSON-lines or CSV file (gzip or not). `source` None reads `stdin`."""
     records = read_records(source, stdin)
     if mapping.gives_events:
         return _events(EventMapping(mapping), records)
+    made = plan(mapping)
     connection = connect()
     try:
         udfs.register(connection)
         connection.register("records", records)
         now = pa.array([datetime.now(UTC)], pa.timestamp("us", tz="UTC"))
         connection.register("loads", pa.table({"load_ix": pa.array([0], pa.int32()), "fallback_time": now}))
+        connection.execute(f"CREATE TEMP TABLE mapped AS {made.query('records')}")
         columns = ", ".join(["_time", "_key", *(identifier(field.name) for field in mapping.fields)])
-        found = rows(connection, f"SELECT {columns} FROM ({plan(mapping).query('records')}) ORDER BY line")
+        found = rows(connection, f"SELECT {columns} FROM mapped ORDER BY line")
         bad = rows(connection, f"SELECT line FROM records WHERE {NOT_OBJECT} ORDER BY line")
+        counts = count_fields(connection, made, [field.name for field in mapping.fields], "records")
     finally:
         connection.close()
     maps = {field.name for field in mapping.fields if field.kind.is_map}
-    made = [{name: dict(value) if name in maps and value is not None else value for name, value in row.items()} for row in found]
-    return made, [row["line"] for row in bad]
+    shown = [{name: dict(value) if name in maps and value is not None else value for name, value in row.items()} for row in found]
+    return Mapped(shown, [row["line"] for row in bad], counts)
 
 
 def read_records(source: Path | None, stdin: bytes = b"") -> pa.Table:
@@ -54,9 +71,10 @@ def read_records(source: Path | None, stdin: bytes = b"") -> pa.Table:
     return _records(source.name.removesuffix(".gz") if source else "", data)
 
 
-def _events(mapping: EventMapping, records: pa.Table) -> tuple[list[dict[str, Any]], list[int]]:
+def _events(mapping: EventMapping, records: pa.Table) -> Mapped:
     made: list[dict[str, Any]] = []
     bad: list[int] = []
+    counts = EventCounts()
     now = datetime.now(UTC)
     for line, text in zip(records["line"].to_pylist(), records["text"].to_pylist(), strict=True):
         try:
@@ -65,9 +83,9 @@ def _events(mapping: EventMapping, records: pa.Table) -> tuple[list[dict[str, An
             record = None
         if not isinstance(record, dict):
             bad.append(line)
-        elif (event := mapping.event(record, now)) is not None:
+        elif (event := mapping.event(record, now, counts)) is not None:
             made.append(event)
-    return made, bad
+    return Mapped(made, bad, {name: FieldCounts(misfits=count) for name, count in counts.misfits.items()})
 
 
 def explain(mapping: Mapping) -> str:

@@ -56,7 +56,7 @@ EVENT = {
     "user_id": "12345678901234567890123",
     "time": 1709334750500,
     "seen": "2024-03-01T23:12:30.500000+00:00",
-    "properties": {"text": "abc", "n": 1, "f": 1.5, "b": False, "deep.x": "1,2"},
+    "properties": {"text": "abc", "n": 1, "f": 1.5, "b": False, "deep.x": [1, 2]},
     "lines": [{"kinds": ["b", "a"], "amount": 12.5}, {"raw": {"a": [1, {}]}}],
 }
 
@@ -145,7 +145,7 @@ def test_mapping_test_and_map_show_events(tmp_path: Path) -> None:
     time: 1709334750500
     seen: 2024-03-01T23:12:30.5Z
     properties.text: abc
-    properties: {{text: abcdef, n: 1, f: 1.5, b: false, deep.x: "1,2"}}
+    properties: {{text: abcdef, n: 1, f: 1.5, b: false, deep.x: [1, 2]}}
     lines[0].kinds: [b, a]
     lines[0].amount: 12.5
     lines[1].raw: {{a: [1, {{}}]}}
@@ -171,7 +171,8 @@ def test_mapping_test_and_map_show_events(tmp_path: Path) -> None:
     ]
     assert [(one.field, one.got) for one in there.differences] == [("record", "mapped")]
     (tmp_path / "events.jsonl").write_text(json.dumps(RECORD) + '\n{"kind": "test"}\n[]\n', encoding="utf-8")
-    assert map_file(mapping, tmp_path / "events.jsonl") == ([EVENT], [3])
+    mapped = map_file(mapping, tmp_path / "events.jsonl")
+    assert (mapped.rows, mapped.bad) == ([EVENT], [3])
     cases.write_text("- {records: [{id: a}, {id: b}], expect: {user_id: a}}", encoding="utf-8")
     with pytest.raises(MappingError, match="E608"):
         read_cases(cases, mapping)

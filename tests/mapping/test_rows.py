@@ -36,9 +36,9 @@ _RECORDS = st.fixed_dictionaries({}, optional={"s": _VALUES, "k": _SCALARS, "p":
 @given(st.lists(_RECORDS, min_size=1, max_size=12))
 def test_rows_agree_with_the_interpreter(records: list[dict[str, Any]]) -> None:
     mapping = load_mapping(str(Path(__file__).parent / "documents/trial.yaml"), [])
-    rows, bad = map_file(mapping, None, "\n".join(json.dumps(record) for record in records).encode())
-    assert bad == []
-    for record, row in zip(records, rows, strict=True):
+    mapped = map_file(mapping, None, "\n".join(json.dumps(record) for record in records).encode())
+    assert mapped.bad == []
+    for record, row in zip(records, mapped.rows, strict=True):
         expected = interpreted(record)
         assert same({name: row[name] for name in expected}) == same(expected), record
 
@@ -148,7 +148,7 @@ def counted(value: Any) -> dict[str, int] | None:
 
 def test_the_seeds_event_on_every_mapped_field() -> None:
     event = Path(__file__).parents[1] / "sandbox/seed_003_event.json"
-    (row,), _ = map_file(load_mapping("amplitude_events_additional", [packaged_mappings()]), event)
+    (row,) = map_file(load_mapping("amplitude_events_additional", [packaged_mappings()]), event).rows
     found = {name: value for name, value in row.items() if value is not None and not name.startswith("_")}
     moment = datetime(2022, 11, 21, 15, 42, 30, tzinfo=UTC)
     assert found == {
