@@ -14,6 +14,7 @@ from starlette.routing import Route
 from etl.sandbox import cohort_files
 from etl.sandbox.control import control_routes
 from etl.sandbox.exports import export
+from etl.sandbox.mparticle import mparticle_routes
 from etl.sandbox.replies import BrokenOff, error, status_fault
 from etl.sandbox.state import Asked, Sandbox, SandboxOptions
 
@@ -34,7 +35,7 @@ def create_app(options: SandboxOptions) -> Starlette:
         _route(sandbox, "/api/5/cohorts/request/{id}/file", "cohort_file", cohort_files.file),
         _route(sandbox, "/s3/cohorts/{id}.csv", "s3", cohort_files.s3, credentials=False),
     ]
-    app = Starlette(routes=[*routes, *control_routes(sandbox)])
+    app = Starlette(routes=[*routes, *control_routes(sandbox), *mparticle_routes(sandbox)])
     app.state.sandbox = sandbox
     return app
 

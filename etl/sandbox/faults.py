@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from etl.errors import ConfigurationError
 
-ROUTES = ("export", "cohorts", "cohort_request", "cohort_status", "cohort_file", "s3")
+ROUTES = ("export", "cohorts", "cohort_request", "cohort_status", "cohort_file", "s3", "mparticle")
 
 
 @dataclass(frozen=True)
