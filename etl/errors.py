@@ -10,12 +10,15 @@
     │   ├── NetworkError          no answer, or an answer cut short
     │   ├── ServerError           5xx, 408, or an answer that makes no sense
     │   ├── Throttled             429
+    │   │   └── EventsThrottled   429 of an upload, with the events concerned
     │   └── DamagedDownload       a 200 whose body is not what was asked for
     ├── QuotaExhausted            stop asking until `until`
     ├── DataError                 one record, file, hour or cohort; set it aside and go on
     │   ├── NoData                404 of an export: nothing in these hours
     │   ├── WindowTooLarge        400 or 504 of an export: ask for fewer hours
     │   ├── BadRequest            400, or another 4xx without a place of its own
+    │   │   └── InvalidEvents     400 of an upload, with the events at fault
+    │   ├── PayloadTooLarge       413: send less at once
     │   ├── NotFound              404 of anything else
     │   ├── RequestExpired        a cohort request or its file that is no longer there
     │   └── SnapshotRefused       a cohort file that must not be believed (short, or too many exits)
@@ -31,6 +34,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 
 _LONGEST_VALUE = 200
 
@@ -118,6 +122,20 @@ class Throttled(TransientError):
     """The server answered 429."""
 
 
+class EventsThrottled(Throttled):
+    """Amplitude refused a whole upload for some users or devices that send too much; all of it must be sent again.
+
+    `events` are their indexes in the upload; `devices` and `users` map ids to events per second. The ids in `daily_devices`
+    and `daily_users` have used up their day.
+    """
+
+    events: tuple[int, ...] = ()
+    devices: Mapping[str, int] = MappingProxyType({})
+    users: Mapping[str, int] = MappingProxyType({})
+    daily_devices: Mapping[str, int] = MappingProxyType({})
+    daily_users: Mapping[str, int] = MappingProxyType({})
+
+
 class DamagedDownload(TransientError):
     """The server answered 200 with a body that is truncated or of another type."""
 
@@ -152,6 +170,22 @@ class WindowTooLarge(DataError):
 
 class BadRequest(DataError):
     """The server answered 400, or another 4xx that has no class of its own."""
+
+
+class InvalidEvents(BadRequest):
+    """Amplitude refused a whole upload for some of its events; without those the others may be sent again.
+
+    `reasons` maps the index of each event at fault to why; Amplitude may name the first one of a kind only.
+    `silenced` are those that no later attempt helps either. `throttled` are those that may come later.
+    """
+
+    reasons: Mapping[int, str] = MappingProxyType({})
+    silenced: tuple[int, ...] = ()
+    throttled: tuple[int, ...] = ()
+
+
+class PayloadTooLarge(DataError):
+    """The server answered 413; half of it may pass."""
 
 
 class NotFound(DataError):

@@ -1,4 +1,4 @@
-"""Amplitude's reading APIs: cohorts (list, request, poll, download) and the export of events. Usable alone.
+"""Amplitude's APIs for one project, usable alone: cohorts and the export of events here, the others in the files beside.
 
 ::
 
@@ -6,6 +6,7 @@
         request_id = client.request_cohort("a1b2c3d", props=True)
         client.wait_for_cohort(request_id)
         client.download_cohort(request_id, Path("members.csv"))
+        client.track({"event_type": "Order Completed", "user_id": "u-1042"})
 
 Any method may raise CredentialsError (401 or 403: right keys in the wrong region look the same), and, after the
 retries of its policy, a TransientError (network, 5xx, 429, damaged answer).
@@ -17,7 +18,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal, Self
 from urllib.parse import urljoin, urlsplit
 
 from etl.clients.amplitude_answers import (
@@ -29,6 +29,8 @@ from etl.clients.amplitude_answers import (
     refused_link,
     segment,
 )
+from etl.clients.amplitude_base import HOSTS, INGESTION_HOSTS, AmplitudeBase
+from etl.clients.amplitude_identify import Identifying
 from etl.clients.amplitude_models import (
     Cohort,
     CohortState,
@@ -39,6 +41,7 @@ from etl.clients.amplitude_models import (
     status_from,
     usage_from,
 )
+from etl.clients.amplitude_tracking import BATCH, HTTP_V2, Endpoint, Ingested, Tracking, requests_of
 from etl.clients.download import (
     DownloadedFile,
     archive_only,
@@ -49,11 +52,10 @@ from etl.clients.download import (
     table_only,
     unpacked,
 )
-from etl.clients.http import READ_TIMEOUT, Answer, HttpClient, Meaning
-from etl.clients.retry import ONCE, RetryPolicy, retry
+from etl.clients.http import Answer
+from etl.clients.meanings import Meaning
+from etl.clients.retry import ONCE, retry
 from etl.errors import (
-    ConfigurationError,
-    CredentialsError,
     DamagedDownload,
     DataError,
     DeadlineExceeded,
@@ -66,87 +68,34 @@ from etl.errors import (
     TransientError,
     WindowTooLarge,
 )
-from etl.settings import Clock, Secret
+from etl.settings import Secret
 
 __all__ = [
+    "BATCH",
     "HOSTS",
+    "HTTP_V2",
+    "INGESTION_HOSTS",
     "AmplitudeClient",
     "Cohort",
     "CohortState",
     "CohortStatus",
     "CohortUsage",
     "DownloadedFile",
+    "Endpoint",
+    "Ingested",
     "PollPolicy",
     "damaged_members",
+    "requests_of",
 ]
 
-HOSTS = {"us": "https://amplitude.com", "eu": "https://analytics.eu.amplitude.com"}
-DOWNLOAD_TIMEOUT = 600.0
 STATUS_ATTEMPTS = 3
 STATUS_TOTAL = timedelta(minutes=1)
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_HOPS = 3
 
 
-class AmplitudeClient:
-    """Reads one Amplitude project. Threads may share it; it holds no connection of another thread."""
-
-    def __init__(
-        self,
-        api_key: str,
-        secret_key: Secret | str,
-        *,
-        region: Literal["us", "eu"] = "us",
-        base_url: str | None = None,
-        clock: Clock | None = None,
-        retry: RetryPolicy | None = None,
-        read_timeout: float = READ_TIMEOUT,
-        download_timeout: float = DOWNLOAD_TIMEOUT,
-    ) -> None:
-        """`base_url`, where given, replaces the host of the region (a sandbox, a proxy).
-
-        The time-outs are the longest silence, in seconds, before and within an answer; downloads have their own.
-        """
-        # From here on no local variable of this frame holds the secret in the clear.
-        secret_key = Secret((secret_key.reveal() if isinstance(secret_key, Secret) else secret_key).strip())
-        if region not in HOSTS:
-            raise ConfigurationError("Unknown region", value=str(region), next_step="write one of: " + ", ".join(HOSTS))
-        if not api_key.strip() or not secret_key.reveal():
-            raise ConfigurationError("The API key or the secret key is empty", next_step="set both, from one Amplitude project")
-        self._clock = clock or Clock()
-        self._retry = retry or RetryPolicy()
-        wrong = Meaning(
-            CredentialsError,
-            "Amplitude refused the credentials",
-            f"check the API key, the secret key and the region ({'that of base_url' if base_url else f'now {region}'}): "
-            "right keys in the wrong region look just like wrong keys",
-        )
-        self._download_timeout = download_timeout
-        self._http = HttpClient(
-            base_url or HOSTS[region],
-            user=api_key.strip(),
-            password=secret_key,
-            clock=self._clock,
-            meanings={401: wrong, 403: wrong},
-            read_timeout=read_timeout,
-        )
-
-    def __repr__(self) -> str:
-        http = getattr(self, "_http", None)  # missing while the constructor refuses its arguments
-        return f"AmplitudeClient({http!r}, api_key='****', secret_key='****')"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._http.close()
-
-    @property
-    def base_url(self) -> str:
-        return self._http.base_url
+class AmplitudeClient(Tracking, Identifying, AmplitudeBase):
+    """One Amplitude project. Threads may share it; it holds no connection of another thread."""
 
     # Cohorts
 

@@ -11,7 +11,6 @@ import threading
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -19,18 +18,15 @@ import requests
 import urllib3
 from requests.auth import AuthBase
 
+from etl.clients.meanings import Meaning, default_meaning, details
 from etl.clients.redact import clean, clean_urllib3_logs
 from etl.clients.retry import log, retry_after
 from etl.errors import (
-    BadRequest,
     ConfigurationError,
-    CredentialsError,
     DamagedDownload,
     NetworkError,
-    NotFound,
     ProfilemillError,
     ServerError,
-    Throttled,
     TransientError,
 )
 from etl.settings import Clock, Secret, package_version
@@ -40,15 +36,6 @@ READ_TIMEOUT = 60.0
 _CHUNK = 1 << 16
 _LONGEST_BODY = 300
 _BODY_READ = 8192
-
-
-@dataclass(frozen=True)
-class Meaning:
-    """What a status says in one place: the error to raise, its first words, and what to do next."""
-
-    error: type[ProfilemillError]
-    what: str
-    next_step: str | None = None
 
 
 class Answer:
@@ -106,6 +93,10 @@ class Answer:
             start = clean(" ".join(body[:_BODY_READ].decode("utf-8", "replace").split()))
             raise DamagedDownload("The answer is not a JSON object", where={"request": self.request}, value=start[:_LONGEST_BODY])
         return found
+
+    def text(self) -> str:
+        """The whole body; bytes that are not UTF-8 become a replacement character."""
+        return b"".join(self.chunks()).decode("utf-8", "replace")
 
     def start_of_body(self) -> str:
         """The first few thousand characters of an error's body; empty if it cannot be read."""
@@ -184,6 +175,7 @@ class HttpClient:
     """Sends requests to one base URL with one pair of credentials; any number of threads may share it.
 
     Each thread has a session of its own. Redirects are never followed. Close it, or use it in a `with`.
+    Without a password, what needs credentials is refused before it is sent.
     """
 
     def __init__(
@@ -191,7 +183,7 @@ class HttpClient:
         base_url: str,
         *,
         user: str,
-        password: Secret,
+        password: Secret | None,
         clock: Clock,
         meanings: Mapping[int, Meaning] | None = None,
         connect_timeout: float = CONNECT_TIMEOUT,
@@ -205,8 +197,8 @@ class HttpClient:
                 value=clean(base_url),
                 next_step="correct base_url, or leave it out to use the region's host",
             )
-        self._auth = _Basic(user, password)
-        self._secrets = (password, Secret(user), self._auth.pair)
+        self._auth = _Basic(user, password) if password else None
+        self._secrets = (password, Secret(user), self._auth.pair) if password and self._auth else (Secret(user),)
         self._clock = clock
         self._meanings = dict(meanings or {})
         self._connect_timeout = connect_timeout
@@ -237,33 +229,88 @@ class HttpClient:
     ) -> Iterator[Answer]:
         """The answer to one GET with credentials if its status is `accepted`; otherwise the error that it means."""
         url = Secret(self.base_url + path + ("?" + urlencode(params) if params else ""))
-        with self._send(url, self._auth, read_timeout, encoding) as answer:
+        with self._send("GET", url, self._signed(), read_timeout, encoding) as answer:
             if answer.status not in accepted:
-                raise self._error(answer, {**self._meanings, **(meanings or {})})
+                raise self.error(answer, meanings)
+            yield answer
+
+    @contextmanager
+    def post(
+        self,
+        path: str,
+        body: bytes,
+        content_type: str,
+        *,
+        signed: bool,
+        accepted: Sequence[int] = (200,),
+        meanings: Mapping[int, Meaning] | None = None,
+        read_timeout: float | None = None,
+    ) -> Iterator[Answer]:
+        """The answer to one POST if its status is `accepted`; otherwise the error that it means.
+
+        `signed` sends the credentials in the header; some APIs want them in the body instead. NetworkError has
+        `maybe_done` unless no connection was made at all.
+        """
+        auth = self._signed() if signed else _Unsigned()
+        url = Secret(self.base_url + path)
+        with self._send("POST", url, auth, read_timeout, "gzip", body, {"Content-Type": content_type}) as answer:
+            if answer.status not in accepted:
+                raise self.error(answer, meanings)
             yield answer
 
     @contextmanager
     def get_unsigned(self, url: Secret, *, read_timeout: float | None = None) -> Iterator[Answer]:
         """The answer to one GET of a presigned URL, whatever its status; sends no credentials of ours."""
-        with self._send(url, _Unsigned(), read_timeout, "gzip") as answer:
+        with self._send("GET", url, _Unsigned(), read_timeout, "gzip") as answer:
             yield answer
 
+    def error(self, answer: Answer, meanings: Mapping[int, Meaning] | None = None, text: str | None = None) -> ProfilemillError:
+        """The error that an answer means. `text` is its body, where that has been read already."""
+        text = answer.start_of_body() if text is None else text
+        meaning = {**self._meanings, **(meanings or {})}.get(answer.status) or default_meaning(answer.status)
+        error = meaning.error(
+            meaning.what,
+            where={"status": answer.status, "request": answer.request},
+            value=self._shown(details(text)) or None,
+            next_step=meaning.next_step,
+        )
+        error.status, error.body = answer.status, self._shown(text)
+        if isinstance(error, TransientError):
+            error.delay = retry_after(answer.header("Retry-After"), self._clock.now())
+        return error
+
+    def _signed(self) -> AuthBase:
+        if self._auth is None:
+            raise ConfigurationError("This call needs the secret key, and there is none", next_step="give it beside the API key")
+        return self._auth
+
     @contextmanager
-    def _send(self, url: Secret, auth: AuthBase, read_timeout: float | None, encoding: str) -> Iterator[Answer]:
-        request = "GET " + clean(url.reveal(), self._revealed())
+    def _send(
+        self,
+        method: str,
+        url: Secret,
+        auth: AuthBase,
+        read_timeout: float | None,
+        encoding: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Iterator[Answer]:
+        request = f"{method} " + clean(url.reveal(), self._revealed())
         failure: ProfilemillError | None = None
         response: requests.Response | None = None
         try:
-            response = self._session().get(
+            response = self._session().request(
+                method,
                 url.reveal(),
+                data=body,
                 auth=auth,
-                headers={"Accept-Encoding": encoding},
+                headers={"Accept-Encoding": encoding, **(headers or {})},
                 stream=True,
                 allow_redirects=False,
                 timeout=(self._connect_timeout, read_timeout or self._read_timeout),
             )
         except (requests.ConnectionError, requests.Timeout) as error:
-            failure = _unanswered(error, request)
+            failure = _unanswered(error, request, reading=method == "GET")
         except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
             failure = ConfigurationError("A request could not be made", where={"request": request}, value=type(error).__name__)
         # Raised out here, so that no chained exception quotes the URL.
@@ -282,20 +329,6 @@ class HttpClient:
             session.headers["User-Agent"] = f"profilemill/{package_version()}"
         return session
 
-    def _error(self, answer: Answer, meanings: Mapping[int, Meaning]) -> ProfilemillError:
-        text = answer.start_of_body()
-        meaning = meanings.get(answer.status) or _default_meaning(answer.status)
-        error = meaning.error(
-            meaning.what,
-            where={"status": answer.status, "request": answer.request},
-            value=self._shown(_details(text)) or None,
-            next_step=meaning.next_step,
-        )
-        error.status, error.body = answer.status, self._shown(text)
-        if isinstance(error, TransientError):
-            error.delay = retry_after(answer.header("Retry-After"), self._clock.now())
-        return error
-
     def _shown(self, text: str) -> str:
         """A foreign text on one line, cleaned first, then cut."""
         return clean(" ".join(text.split()), self._revealed())[:_LONGEST_BODY]
@@ -304,45 +337,21 @@ class HttpClient:
         return [secret.reveal() for secret in self._secrets]
 
 
-def _default_meaning(status: int) -> Meaning:
-    if status in (401, 403):
-        return Meaning(CredentialsError, "The server refused the credentials")
-    if status in (404, 410):
-        return Meaning(NotFound, "The server does not know this")
-    if status == 429:
-        return Meaning(Throttled, "The server asks to slow down")
-    if status == 408 or status >= 500:
-        return Meaning(ServerError, "The server failed")
-    if status >= 400:
-        return Meaning(BadRequest, "The server refused the request")
-    if 300 <= status < 400:
-        return Meaning(ConfigurationError, "The server redirects this request elsewhere", "check the base URL")
-    return Meaning(ServerError, "The server gave an answer that makes no sense here")
-
-
-def _details(text: str) -> str:
-    """What an error's body says: `error.metadata.details`, `error.message`, `error` as a text, or else all of it."""
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return text
-    error = found.get("error", found) if isinstance(found, dict) else found
-    if isinstance(error, dict):
-        metadata = error.get("metadata")
-        details = metadata.get("details") if isinstance(metadata, dict) else None
-        words = [str(item) for item in (error.get("message"), details) if item]
-        return ": ".join(words) or text
-    return error if isinstance(error, str) else text
-
-
-def _unanswered(error: requests.RequestException, request: str) -> NetworkError:
-    """A failure before the answer's first line. After a read time-out the server may be at work on the request."""
+def _unanswered(error: requests.RequestException, request: str, *, reading: bool) -> NetworkError:
+    """A failure before the answer's first line: the server may be at work on it after a read time-out, and where it was to
+    change something, whenever it was reached at all."""
     waited = isinstance(error, requests.ReadTimeout)
     what = "No answer in time" if waited else "No connection, or it closed without an answer"
     next_step = "run again; if it stays, check the network, and base_url where one is set"
     failure = NetworkError(what, where={"request": request}, value=_reason(error), next_step=next_step)
-    failure.maybe_done = waited
+    failure.maybe_done = waited or not (reading or _never_reached(error))
     return failure
+
+
+def _never_reached(error: requests.RequestException) -> bool:
+    inner = error.args[0] if error.args else None
+    reason = getattr(inner, "reason", inner)
+    return isinstance(error, requests.ConnectTimeout) or isinstance(reason, urllib3.exceptions.NewConnectionError)
 
 
 def _reason(error: BaseException) -> str:
