@@ -119,7 +119,7 @@ def rebuild(project: Project, *, from_landing: bool, mapping: str | None = None,
             rebuilt = rebuild_from_landing(project, steps.on_text, mapping=mapping)
         else:
             rebuilt = Rebuilt([], build(project, full=True, on_step=steps.on_text))
-    loaded = _load(project, list(project.jobs.destinations))
+    loaded = _load(project, list(project.jobs.profile_destinations))
     if as_json:
         screen.print_json(
             {
@@ -195,7 +195,7 @@ def _how_to_read(project: Project) -> list[str]:
     """Commands that work when pasted, from the folder one is in."""
     python = _from_here(Path(sys.executable))
     lines = []
-    for destination in project.jobs.destinations.values():
+    for destination in project.jobs.profile_destinations.values():
         if isinstance(destination, ParquetDestination):
             path = _from_here(destination.path)
             lines.append(f"{python} -c \"import pandas; print(pandas.read_parquet('{path}'))\"")

@@ -14,15 +14,15 @@ retries of its policy, a TransientError (network, 5xx, 429).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args
 
+from etl.clients.amplitude_tracking import encoded
 from etl.clients.http import READ_TIMEOUT, Answer, HttpClient
 from etl.clients.meanings import Meaning
 from etl.clients.retry import RetryPolicy, retry
-from etl.errors import ConfigurationError, CredentialsError, DataError, PayloadTooLarge, ProfilemillError, Throttled, TransientError
+from etl.errors import ConfigurationError, CredentialsError, PayloadTooLarge, ProfilemillError, Throttled, TransientError
 from etl.settings import Clock, Secret
 
 Pod = Literal["us1", "us2", "eu1", "au1"]
@@ -122,14 +122,6 @@ class MparticleClient:
     def _refused(self, answer: Answer) -> ProfilemillError:
         """What a 429 means: the header tells which of several limits it was."""
         return self._http.error(answer).at(limit=answer.header("X-mp-rate-limit-exceeded"))
-
-
-def encoded(batch: Mapping[str, Any]) -> bytes:
-    """The batch as it travels. Raises DataError for what JSON cannot say (NaN, infinities, foreign objects)."""
-    try:
-        return json.dumps(batch, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-    except (ValueError, TypeError) as error:
-        raise DataError("A batch cannot be written as JSON", value=str(error)) from error
 
 
 def _percentage(text: str | None) -> float | None:

@@ -29,7 +29,7 @@ def load_destination(project: Project, name: str) -> LoadReport:
 
 
 def _load(project: Project, name: str) -> LoadReport:
-    destination = project.jobs.destinations[name]
+    destination = project.jobs.profile_destinations[name]
     if isinstance(destination, ParquetDestination):
         return load_parquet(project.lake, name, destination.path)
     url = resolve_variables(destination.url.get_secret_value(), f"destinations.{name}.url")

@@ -67,7 +67,7 @@ def status(project: Project) -> Status:
     project.lake.ensure_folder()
     loads = list(current_loads(project.lake).values())
     jobs = []
-    for name, job in project.jobs.jobs.items():
+    for name, job in project.jobs.imports.items():
         own = [load for load in loads if load.stream == job.stream and load.scope == job.authorization]
         found = _summed(name, job.stream, own, project.mapping(job).fingerprint)
         if isinstance(job, EventsJob):

@@ -77,7 +77,7 @@ def rebuild_from_landing(project: Project, on_step: Callable[[str], None] = lamb
 
 def _chosen(project: Project, name: str) -> Mapping:
     """The mapping by that name, which some job has to have. Raises ConfigurationError, with the nearest name."""
-    jobs = {job.mapping_name: job for job in project.jobs.jobs.values()}
+    jobs = {job.mapping_name: job for job in project.jobs.imports.values()}
     if name not in jobs:
         raise ConfigurationError(
             f"no job is mapped by {name!r}",
@@ -185,7 +185,7 @@ def _by_job(project: Project, loads: list[Load]) -> list[tuple[str, Mapping, lis
             next_step="keep a job for them (keep_updated: false if it is not to run), then rebuild",
         )
     found = []
-    for name, job in project.jobs.jobs.items():
+    for name, job in project.jobs.imports.items():
         own = sorted((load for load in loads if owners[load.load] == name), key=lambda load: load.time)
         if own:
             found.append((name, project.mapping(job), own))
@@ -194,11 +194,11 @@ def _by_job(project: Project, loads: list[Load]) -> list[tuple[str, Mapping, lis
 
 def _job_of(project: Project, load: Load) -> str | None:
     """The first job that imports what the load holds; None where there is none (any more)."""
-    jobs = project.jobs.jobs.items()
+    jobs = project.jobs.imports.items()
     return next((name for name, job in jobs if (job.stream, job.authorization) == (load.stream, load.scope)), None)
 
 
 def _mapping_of(project: Project, load: Load) -> str | None:
     """The name of the mapping that maps the load now."""
     name = _job_of(project, load)
-    return None if name is None else project.jobs.jobs[name].mapping_name
+    return None if name is None else project.jobs.imports[name].mapping_name

@@ -64,7 +64,7 @@ def build_dags(path: Path, *, only: str | None = None, first_poll: float = FIRST
             next_step="rename the job",
         )
     dags: dict[str, DAG] = {}
-    for name, job in jobs.jobs.items():
+    for name, job in jobs.imports.items():
         if only is not None and name != only:
             continue
         if isinstance(job, EventsJob):
@@ -78,7 +78,7 @@ def build_profiles_dag(path: Path) -> DAG:
     """The DAG that builds the profiles after any import, and loads each destination that a job names, once."""
     jobs = load_jobs(path)
     condition: Any = None
-    for stream in sorted({job.stream for job in jobs.jobs.values()}):
+    for stream in sorted({job.stream for job in jobs.imports.values()}):
         condition = stream_asset(stream) if condition is None else condition | stream_asset(stream)
     with DAG(
         PROFILES,
@@ -94,7 +94,7 @@ def build_profiles_dag(path: Path) -> DAG:
         is_paused_upon_creation=False,
     ) as dag:
         built = build_profiles.override(task_id="build")(str(path))
-        destinations = list(dict.fromkeys(name for job in jobs.jobs.values() for name in job.destinations))
+        destinations = list(dict.fromkeys(name for job in jobs.imports.values() for name in job.destinations))
         if destinations:
             built >> load_destination.override(task_id="load").partial(jobs_file=str(path)).expand(destination=destinations)
     return dag
