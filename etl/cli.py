@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -231,6 +232,9 @@ def sandbox(
     events: Annotated[int, typer.Option("--events", min=0, help="How many sample events.")] = 5000,
     people: Annotated[int, typer.Option("--people", min=1, help="How many sample people.")] = 200,
     seed: Annotated[int, typer.Option("--seed", help="Another seed makes other sample data.")] = 7,
+    export_delay: Annotated[
+        int, typer.Option("--export-delay", min=0, metavar="HOURS", help="Export an hour so long after its beginning; 0: at once.")
+    ] = 3,
     fault: Annotated[
         list[str] | None,
         typer.Option(
@@ -251,7 +255,12 @@ def sandbox(
         for name, text in describe_faults():
             screen.out.print(f"{name:<28} {text}", markup=False)
         return
-    options = SandboxOptions(sample=SampleSpec(seed=seed, people=people, events=events), data=data, faults=parse_faults(fault or []))
+    options = SandboxOptions(
+        sample=SampleSpec(seed=seed, people=people, events=events),
+        data=data,
+        faults=parse_faults(fault or []),
+        export_delay=timedelta(hours=export_delay),
+    )
     serve(
         options,
         port,

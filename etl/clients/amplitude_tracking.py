@@ -27,6 +27,7 @@ from etl.errors import (
 )
 
 _ENVELOPE = 1024
+_MOST_NAMED = 3
 _FORBIDDEN = Meaning(
     FatalError,
     "Amplitude's firewall refused the upload",
@@ -123,6 +124,8 @@ class Tracking(AmplitudeBase):
         error = self._ingestion.error(answer, {answer.status: meaning}, text)
         if isinstance(error, InvalidEvents):
             error.reasons = reasons_of(found)
+            named = "; ".join(f"event {index}: {reason}" for index, reason in list(error.reasons.items())[:_MOST_NAMED])
+            error.value = f"{error.value} ({named})" if named else error.value
             error.silenced = _indexes(found.get("silenced_events"))
             error.throttled = _indexes(found.get("throttled_events"))
         if isinstance(error, EventsThrottled):

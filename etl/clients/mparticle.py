@@ -109,7 +109,7 @@ class MparticleClient:
 
     def _post(self, path: str, body: bytes, repeatable: bool) -> Accepted:
         def attempt() -> Accepted:
-            with self._http.post(path, body, "application/json", signed=True, accepted=(200, 202, 429)) as answer:
+            with self._http.post(path, body, "application/json", signed=True, accepted=(202, 429)) as answer:
                 if answer.status == 429:
                     raise self._refused(answer)
                 return Accepted(_percentage(answer.header("X-mp-rate-limit-percentage-used")))

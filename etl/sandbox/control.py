@@ -48,6 +48,9 @@ def control_routes(sandbox: Sandbox) -> list[Route]:
         found = await run_in_threadpool(sandbox.store.answers, events="events" in streams, members="cohorts" in streams)
         return JSONResponse(found)
 
+    async def tracked(request: Request) -> Response:
+        return JSONResponse(sandbox.tracked.summary())
+
     async def asked(request: Request) -> Response:
         return JSONResponse(sandbox.asked())
 
@@ -56,6 +59,7 @@ def control_routes(sandbox: Sandbox) -> list[Route]:
         Route("/_sandbox/faults", add_faults, methods=["POST"]),
         Route("/_sandbox/events", add_events, methods=["POST"]),
         Route("/_sandbox/answers", answers),
+        Route("/_sandbox/tracked", tracked),
         Route("/_sandbox/requests", asked),
     ]
 

@@ -17,7 +17,6 @@ from etl.sandbox.state import Sandbox
 from etl.sandbox.store import Member
 
 _HOUR = re.compile(r"\d{8}T\d{2}")
-_DELAY = timedelta(hours=3)
 _LONGEST = timedelta(days=365)
 _IN_MEMORY = 8 * 1024 * 1024
 _CHUNK = 256 * 1024
@@ -25,13 +24,13 @@ _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
 
 def export(sandbox: Sandbox, request: Request, fault: str | None) -> Response:
-    """The archive, or 404 where no hour asked for has data that is at least three hours old."""
+    """The archive, or 404 where no hour asked for has data that is old enough (three hours, unless set otherwise)."""
     start, end = _hour(request.query_params.get("start")), _hour(request.query_params.get("end"))
     if start is None or end is None:
         return error(400, "start and end must be given as YYYYMMDDTHH")
     if end < start or end - start > _LONGEST:
         return error(400, "end must not be before start, nor more than 365 days after it")
-    members = sandbox.store.members(start, min(end, sandbox.now() - _DELAY))
+    members = sandbox.store.members(start, min(end, sandbox.now() - sandbox.options.export_delay))
     first = next(members, None)
     if first is None:
         return PlainTextResponse("Raw data files were not found.", 404)

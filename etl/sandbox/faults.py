@@ -1,6 +1,7 @@
 """Faults on demand, written `ROUTE:NAME[:TIMES]`: `export:429:2` answers the next two exports with 429.
 
-TIMES is the number of requests affected, 1 when left out, `*` for every one. ROUTE `*` means every route.
+TIMES is the number of requests affected, 1 when left out, `*` for every one, `5%` for an even share of them, for ever.
+ROUTE `*` means every route.
 """
 
 from __future__ import annotations
@@ -12,7 +13,14 @@ from dataclasses import dataclass
 
 from etl.errors import ConfigurationError
 
-ROUTES = ("export", "cohorts", "cohort_request", "cohort_status", "cohort_file", "s3", "mparticle")
+_SENDING = ("httpapi", "batch", "identify", "groupidentify")
+_EVENTS = ("httpapi", "batch")
+ROUTES = (
+    *("export", "cohorts", "cohort_request", "cohort_status", "cohort_file", "s3", "usage"),
+    *_SENDING,
+    *("usersearch", "useractivity", "segmentation", "cohort_upload", "cohort_membership"),
+    "mparticle",
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,11 @@ KINDS: dict[str, FaultKind] = {
     "stuck": FaultKind("this request id never gets ready", ("cohort_status",)),
     "failed": FaultKind("this request id answers 200 with JOB FAILED from now on", ("cohort_status",)),
     "expired": FaultKind("this request id is gone (410) from now on; s3: the link is too old (403)", ("cohort_file", "s3")),
+    "413": FaultKind("the upload is too large", (*_SENDING, "mparticle")),
+    "throttled": FaultKind("429 because the user and the device of the first event send too fast", _EVENTS),
+    "daily": FaultKind("429 because the user and the device of the first event used up their day", ("batch",)),
+    "silenced": FaultKind("400 because the device of the first event is silenced", _EVENTS),
+    "stored": FaultKind("what was sent is kept, and the answer is a 500", (*_SENDING, "mparticle")),
     "empty": FaultKind("a file with its header only", ("cohort_file", "s3")),
     "short": FaultKind("a file with the first half of its members", ("cohort_file", "s3")),
 }
@@ -50,11 +63,12 @@ KINDS: dict[str, FaultKind] = {
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault to show; `times` None is for ever."""
+    """One fault to show; `times` None is for ever, of every request or of a `share` of them."""
 
     route: str
     name: str
     times: int | None = 1
+    share: float = 1.0
 
 
 def describe_faults() -> list[tuple[str, str]]:
@@ -75,14 +89,26 @@ def _parse(text: str) -> Fault:
     _known(f"fault of route {route}", name, fitting, text)
     if times in ("", "*"):
         return Fault(route, name, None if times == "*" else 1)
+    if times.endswith("%"):
+        return Fault(route, name, None, _share(times, text))
     if not (times.isascii() and times.isdigit() and int(times) > 0):
         raise ConfigurationError(
-            "the number of times of a fault is not a whole number from 1, nor *",
+            "the number of times of a fault is not a whole number from 1, nor *, nor a percentage",
             where={"fault": text},
             value=times,
             next_step=f"Write {route}:{name}:2 or {route}:{name}:*.",
         )
     return Fault(route, name, int(times))
+
+
+def _share(times: str, text: str) -> float:
+    try:
+        share = float(times[:-1]) / 100
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise ConfigurationError("the share of a fault is not between 0% and 100%", where={"fault": text}, value=times)
+    return share
 
 
 def _known(what: str, word: str, words: Iterable[str], text: str) -> None:
@@ -104,6 +130,7 @@ class FaultPlan:
     def __init__(self, faults: Iterable[Fault] = ()) -> None:
         self._lock = threading.Lock()
         self._left: list[tuple[Fault, int | None]] = []
+        self._due: dict[Fault, float] = {}
         self.add(faults)
 
     def add(self, faults: Iterable[Fault]) -> None:
@@ -116,9 +143,17 @@ class FaultPlan:
             for index, (fault, left) in enumerate(self._left):
                 if fault.route not in ("*", route):
                     continue
+                if fault.share < 1 and not self._is_due(fault):
+                    continue
                 if left == 1:
                     del self._left[index]
                 elif left is not None:
                     self._left[index] = (fault, left - 1)
                 return fault.name
         return None
+
+    def _is_due(self, fault: Fault) -> bool:
+        due = self._due.get(fault, 0.0) + fault.share
+        hit = due > 1 - 1e-9
+        self._due[fault] = due - 1 if hit else due
+        return hit

@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from etl.sandbox.mparticle_rules import fault_of
-from etl.sandbox.replies import BrokenOff
+from etl.sandbox.replies import BrokenOff, page
 from etl.sandbox.state import Asked, Sandbox
 
 _MOST_BATCHES, _MOST_BATCH_BYTES, _MOST_REQUEST_BYTES = 100, 128 * 1024, 256 * 1024
@@ -76,14 +76,15 @@ def _answer(sandbox: Sandbox, feeds: Feeds, request: Request, body: bytes) -> Re
     if isinstance(feed, Response):
         return feed
     fault = sandbox.faults.take("mparticle")
-    if fault is not None and fault.isdigit() and fault != "504":
+    if fault is not None and fault.isdigit():
         return _error(int(fault))
+    if fault == "html":
+        return page(200)
     if fault == "slow":
         sandbox.options.clock.sleep(sandbox.options.slow_seconds)
     response = _take(feeds, feed, request.url.path, body)
-    # A gateway that gave up waiting: the batches are in all the same, and a sender must be able to repeat them.
-    if fault == "504":
-        return _error(504)
+    if fault == "stored":
+        return _error(500)
     return BrokenOff(b"{}", response.status_code) if fault == "reset" else response
 
 

@@ -16,6 +16,18 @@ _DETAILS = {
 }
 
 
+_REFUSED = {
+    400: "Bad request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Invalid request path",
+    410: "Gone",
+    413: "Payload too large",
+    429: "Too many requests for some devices and users",
+}
+INGESTION = ("httpapi", "batch", "identify", "groupidentify")
+
+
 class BrokenOff(Response):
     """Announces its whole body, sends half of it, and closes the connection."""
 
@@ -35,6 +47,14 @@ def error(status: int, details: str | None = None) -> Response:
         }
     }
     return JSONResponse(body, status, headers={"Retry-After": "1"} if status == 429 else None)
+
+
+def refusal(status: int) -> Response:
+    """The error object of the sending APIs, without the events concerned."""
+    body: dict[str, object] = {"code": status, "error": _REFUSED[status]}
+    if status == 429:
+        body["eps_threshold"] = 30
+    return JSONResponse(body, status)
 
 
 def page(status: int, title: str | None = None) -> Response:
@@ -58,4 +78,6 @@ def status_fault(route: str, name: str) -> Response | None:
     status = int(name)
     if status >= 500:
         return page(status)
+    if route in INGESTION:
+        return refusal(status)
     return s3_error(status, "AccessDenied", _DETAILS[status]) if route == "s3" else error(status)

@@ -12,6 +12,7 @@ from typing import Any
 from etl.sandbox.data import Cohort, SampleSpec
 from etl.sandbox.faults import Fault, FaultPlan
 from etl.sandbox.store import Store, folder_store, sample_store
+from etl.sandbox.tracked import Tracked
 from etl.settings import Clock
 
 _RATE_WINDOW = timedelta(minutes=10)
@@ -23,7 +24,9 @@ class SandboxOptions:
 
     Byte budgets are of the gzip members asked for: above `max_bytes` an export answers 400, above `gateway_bytes` 504.
     Cohorts of more than `inline_members` rows are redirected. `repeated_header` and `group_cohorts` are ids of cohorts
-    whose file repeats the `amplitude_id` column, or is that of a group cohort with TABs before its cells.
+    whose file repeats the `amplitude_id` column, or is that of a group cohort with TABs before its cells. Uploads are
+    refused above `events_per_second` of one user or device, averaged over 30 seconds (`batch_events_per_second` for Batch),
+    and Batch above `daily_events` in 24 hours; None: never. Hours are exported `export_delay` after their beginning.
     """
 
     sample: SampleSpec = field(default_factory=SampleSpec)
@@ -42,6 +45,10 @@ class SandboxOptions:
     gateway_bytes: int | None = None
     repeated_header: tuple[str, ...] = ()
     group_cohorts: tuple[str, ...] = ()
+    export_delay: timedelta = timedelta(hours=3)
+    events_per_second: int | None = 30
+    batch_events_per_second: int | None = 1000
+    daily_events: int | None = 500_000
 
 
 @dataclass
@@ -71,6 +78,7 @@ class Sandbox:
     def __init__(self, options: SandboxOptions) -> None:
         self.options = options
         self.store: Store = folder_store(options.data) if options.data else sample_store(options.sample)
+        self.tracked = Tracked(self.store.known_people(), self.store.project)
         self.faults = FaultPlan(options.faults)
         self._lock = threading.Lock()
         self._asked: list[Asked] = []

@@ -47,7 +47,7 @@ class Store:
         every: list[Cohort],
     ) -> None:
         self._lock = threading.RLock()
-        self._project = project
+        self.project = project
         self._hours = set(hours)
         self._load = load
         self._added: dict[datetime, list[bytes]] = {}
@@ -74,6 +74,14 @@ class Store:
     def cohort(self, cohort_id: str) -> Cohort | None:
         with self._lock:
             return self._cohorts.get(cohort_id)
+
+    def known_people(self) -> list[tuple[int, str | None]]:
+        """(amplitude_id, user_id) of every member of a cohort that has a number."""
+        found = []
+        for cohort in self.cohorts():
+            if cohort.header[:2] == _PLAIN_COLUMNS:
+                found += [(int(row[0]), row[1] or None) for row in cohort.rows if len(row) > 1 and row[0].isdecimal()]
+        return found
 
     def change_cohort(self, cohort_id: str, change: dict[str, Any]) -> Cohort | None:
         """Makes, changes or (`{"delete": true}`) removes a cohort; None once removed.
@@ -119,7 +127,7 @@ class Store:
         if not added:
             return found
         taken = {member.name for member in found}
-        names = (member_name(self._project, hour, part) for part in range(len(found), 2 * len(found) + 1))
+        names = (member_name(self.project, hour, part) for part in range(len(found), 2 * len(found) + 1))
         return (*found, Member(next(name for name in names if name not in taken), gzip_bytes(added)))
 
 

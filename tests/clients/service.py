@@ -42,6 +42,14 @@ class Seen:
     path: str
     query: list[tuple[str, str]]
     headers: dict[str, str]
+    method: str = "GET"
+    body: bytes = b""
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    def form(self) -> dict[str, str]:
+        return dict(parse_qsl(self.body.decode(), keep_blank_values=True))
 
 
 class Service:
@@ -59,6 +67,9 @@ class Service:
             wbufsize = 1 << 16  # head and body leave together, or every answer costs a delayed ACK of 40 ms
 
             def do_GET(self) -> None:
+                service.answer(self)
+
+            def do_POST(self) -> None:
                 service.answer(self)
 
             def log_message(self, *_: object) -> None:
@@ -82,7 +93,8 @@ class Service:
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         parts = urlsplit(handler.path)
         query = parse_qsl(parts.query, keep_blank_values=True)
-        seen = Seen(parts.path, query, {name.lower(): value for name, value in handler.headers.items()})
+        headers = {name.lower(): value for name, value in handler.headers.items()}
+        seen = Seen(parts.path, query, headers, handler.command, handler.rfile.read(int(headers.get("content-length", 0))))
         with self._lock:
             self.seen.append(seen)
             script = self.scripts.get(parts.path, [Reply(418, b"no script")])

@@ -70,7 +70,7 @@ def test_each_pair_of_key_and_secret_is_a_feed(running: RunningSandbox, time: Fa
 
 
 def test_a_lost_answer_is_repeated_and_counts_once(running: RunningSandbox, feed: MparticleClient) -> None:
-    fault(running, "mparticle:504", "mparticle:503")
+    fault(running, "mparticle:stored", "mparticle:503", "mparticle:html")
     before = received(running)["repeated"]
     feed.send_bulk([batch(10), batch(11)])
     assert [ids(running).count(f"nami:{number}") for number in (10, 11)] == [1, 1]

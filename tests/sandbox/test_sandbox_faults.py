@@ -36,7 +36,8 @@ def test_the_text_of_a_fault():
             "exprt:429",
             (
                 "unknown route (fault exprt:429): exprt\n  Next: Did you mean export? "
-                "There are: *, export, cohorts, cohort_request, cohort_status, cohort_file, s3."
+                "There are: *, export, cohorts, cohort_request, cohort_status, cohort_file, s3, usage, httpapi, batch, identify, "
+                "groupidentify, usersearch, useractivity, segmentation, cohort_upload, cohort_membership."
             ),
         ),
         (
@@ -49,7 +50,7 @@ def test_the_text_of_a_fault():
         (
             "export:429:0",
             (
-                "the number of times of a fault is not a whole number from 1, nor * (fault export:429:0): 0\n"
+                "the number of times of a fault is not a whole number from 1, nor *, nor a percentage (fault export:429:0): 0\n"
                 "  Next: Write export:429:2 or export:429:*."
             ),
         ),

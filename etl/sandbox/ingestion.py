@@ -1,0 +1,184 @@
+"""What is sent: `POST /2/httpapi` and `/batch` (events), `/identify` and `/groupidentify` (properties)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Any
+from urllib.parse import parse_qs
+
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from etl.sandbox.event_checks import check_events
+from etl.sandbox.properties import is_mixed
+from etl.sandbox.replies import page, refusal
+from etl.sandbox.state import Sandbox
+
+_MOST_EVENTS = 2000
+_MOST_IDENTIFICATIONS = 1024
+_SHORTEST_ID = 5
+
+
+@dataclass(frozen=True)
+class Posted:
+    """The body of a request, and from which address it came."""
+
+    body: bytes
+    sender: str
+
+
+def httpapi(sandbox: Sandbox, posted: Posted, fault: str | None) -> Response:
+    """HTTP V2: at most 1 MB; of events at fault the first of each kind is named."""
+    return _upload(sandbox, posted, fault, "/2/httpapi", 1_000_000, sandbox.options.events_per_second, None, first_only=True)
+
+
+def batch(sandbox: Sandbox, posted: Posted, fault: str | None) -> Response:
+    """Batch: at most 20 MB; all events at fault are named; users and devices have a daily quota."""
+    options = sandbox.options
+    return _upload(sandbox, posted, fault, "/batch", 20_000_000, options.batch_events_per_second, options.daily_events, first_only=False)
+
+
+def identify(sandbox: Sandbox, posted: Posted, fault: str | None) -> Response:
+    """`success` as text; 400 with the reason as text."""
+    found = _identifications(sandbox, posted)
+    if isinstance(found, Response):
+        return found
+    for one in found:
+        properties = one.get("user_properties")
+        if not one.get("user_id") and not one.get("device_id"):
+            return PlainTextResponse("missing_user_id_and_device_id", 400)
+        if isinstance(properties, dict) and is_mixed(properties):
+            return PlainTextResponse("invalid_user_properties: operations and other properties cannot be mixed", 400)
+    sandbox.tracked.identify(found)
+    return page(500) if fault == "stored" else PlainTextResponse("success")
+
+
+def groupidentify(sandbox: Sandbox, posted: Posted, fault: str | None) -> Response:
+    """`success` as text; 400 with the reason as text."""
+    found = _identifications(sandbox, posted)
+    if isinstance(found, Response):
+        return found
+    for one in found:
+        properties = one.get("group_properties")
+        if not one.get("group_type") or not one.get("group_value"):
+            return PlainTextResponse("missing_group_type_or_group_value", 400)
+        if isinstance(properties, dict) and is_mixed(properties):
+            return PlainTextResponse("invalid_group_properties: operations and other properties cannot be mixed", 400)
+    sandbox.tracked.group_identify(found)
+    return page(500) if fault == "stored" else PlainTextResponse("success")
+
+
+def _upload(
+    sandbox: Sandbox,
+    posted: Posted,
+    fault: str | None,
+    path: str,
+    most_bytes: int,
+    per_second: int | None,
+    daily: int | None,
+    *,
+    first_only: bool,
+) -> Response:
+    events, options, refused = _read(sandbox, posted, most_bytes)
+    if refused is not None:
+        return refused
+    shortest = options.get("min_id_length")
+    refusals = check_events(events, shortest if type(shortest) is int else _SHORTEST_ID).body(first_only=first_only)
+    if refusals is not None:
+        return JSONResponse(refusals, 400)
+    if fault in ("throttled", "daily", "silenced"):
+        return _planned(events, fault, per_second or 30)
+    now = sandbox.now()
+    excess = sandbox.tracked.excess(events, path, now, per_second, daily)
+    if excess:
+        named = {"throttled_devices": excess.devices, "throttled_users": excess.users}
+        if daily is not None:
+            named |= {"exceeded_daily_quota_devices": excess.daily_devices, "exceeded_daily_quota_users": excess.daily_users}
+        return _too_many(events, named, per_second or 0)
+    sandbox.store.add_events(sandbox.tracked.rows(events, path=path, received=now, sender=posted.sender))
+    if fault == "stored":
+        return page(500)
+    moment = round(now.replace(tzinfo=UTC).timestamp() * 1000)
+    body = {"code": 200, "events_ingested": len(events), "payload_size_bytes": len(posted.body), "server_upload_time": moment}
+    return JSONResponse(body)
+
+
+def _read(sandbox: Sandbox, posted: Posted, most_bytes: int) -> tuple[list[Any], Mapping[str, Any], Response | None]:
+    if not posted.body:
+        return [], {}, _wrong("Missing request body")
+    if len(posted.body) > most_bytes:
+        return [], {}, refusal(413)
+    try:
+        found = json.loads(posted.body)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        return [], {}, _wrong("Invalid JSON request body")
+    for name in ("api_key", "events"):
+        if not found.get(name):
+            return [], {}, _wrong("Request missing required field", missing_field=name)
+    if found["api_key"] != sandbox.options.key:
+        return [], {}, _wrong(f"Invalid API key: {found['api_key']}")
+    events = found["events"]
+    if not isinstance(events, list):
+        return [], {}, _wrong("Invalid event JSON")
+    if len(events) > _MOST_EVENTS:
+        return [], {}, refusal(413)
+    options = found.get("options")
+    return events, options if isinstance(options, dict) else {}, None
+
+
+def _planned(events: list[dict[str, Any]], fault: str, threshold: int) -> Response:
+    """A refusal because of the ids of the first event."""
+    ids = {name: str(events[0][name]) for name in ("device_id", "user_id") if events[0].get(name)}
+    devices = {ids["device_id"]: threshold + 1} if "device_id" in ids else {}
+    users = {ids["user_id"]: threshold + 1} if "user_id" in ids else {}
+    if fault == "throttled":
+        return _too_many(events, {"throttled_devices": devices, "throttled_users": users}, threshold)
+    if fault == "daily":
+        named = {
+            "throttled_devices": {},
+            "throttled_users": {},
+            "exceeded_daily_quota_devices": dict.fromkeys(devices, 500_001),
+            "exceeded_daily_quota_users": dict.fromkeys(users, 500_001),
+        }
+        return _too_many(events, named, threshold)
+    silenced = [index for index, event in enumerate(events) if any(str(event.get(name)) == one for name, one in ids.items())]
+    return _wrong(
+        f"Events silenced for {next(iter(ids))}",
+        eps_threshold=threshold,
+        exceeded_daily_quota_devices={},
+        silenced_devices=list(devices) or list(users),
+        silenced_events=silenced,
+        throttled_devices={},
+        throttled_events=[],
+    )
+
+
+def _too_many(events: list[dict[str, Any]], named: dict[str, dict[str, int]], threshold: int) -> Response:
+    slow = {"device_id": named["throttled_devices"], "user_id": named["throttled_users"]}
+    indexes = [index for index, event in enumerate(events) if any(str(event.get(name)) in ids for name, ids in slow.items())]
+    words = "Too many requests for some devices and users"
+    return JSONResponse({"code": 429, "error": words, "eps_threshold": threshold, **named, "throttled_events": indexes}, 429)
+
+
+def _identifications(sandbox: Sandbox, posted: Posted) -> list[dict[str, Any]] | Response:
+    if len(posted.body) > 1_000_000:
+        return refusal(413)
+    form = parse_qs(posted.body.decode("utf-8", "replace"), keep_blank_values=True)
+    if form.get("api_key", [""])[0] != sandbox.options.key:
+        return PlainTextResponse("invalid_api_key" if "api_key" in form else "missing_api_key", 400)
+    try:
+        found = json.loads(form.get("identification", [""])[0])
+    except ValueError:
+        return PlainTextResponse("missing_event", 400)
+    listed = found if isinstance(found, list) else [found]
+    if not listed or not all(isinstance(one, dict) for one in listed):
+        return PlainTextResponse("missing_event", 400)
+    return listed if len(listed) <= _MOST_IDENTIFICATIONS else refusal(413)
+
+
+def _wrong(words: str, **more: Any) -> Response:
+    return JSONResponse({"code": 400, "error": words, **more}, 400)
