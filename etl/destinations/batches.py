@@ -72,8 +72,14 @@ class PacedQueue:
     def pause(self) -> float:
         """Seconds until the first of the waiting events may go."""
         now = self._now()
-        first = min((self._ready(event, now) for event in self._waiting), default=now)
-        return max(0.0, (first - now).total_seconds())
+        first: datetime | None = None
+        behind: dict[str, datetime] = {}
+        for event in self._waiting:
+            # Nor may it overtake an earlier event of one of its senders.
+            ready = max([self._ready(event, now), *(behind[sender] for sender in event.senders if sender in behind)])
+            behind |= dict.fromkeys(event.senders, ready)
+            first = ready if first is None else min(first, ready)
+        return 0.0 if first is None else (first - now).total_seconds()
 
     def put_back(self, events: Sequence[Measured]) -> None:
         """Events that were taken and not sent after all; they come first again."""

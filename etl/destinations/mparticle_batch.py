@@ -88,7 +88,10 @@ def fault_of(batch: Mapping[str, Any]) -> str | None:
         _Batch.model_validate(batch)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+        place = first["loc"]
+        # Behind an event's number stands its type, which is no place in the batch.
+        path = [str(part) for number, part in enumerate(place) if not (number and isinstance(place[number - 1], int))]
+        return f"{'.'.join(path)}: {first['msg']}"
     return None
 
 
