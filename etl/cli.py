@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from etl.cli_mapping import mapping_app
+from etl.cli_receive import receive
 from etl.errors import ConfigurationError, ProfilemillError
 from etl.settings import package_version
 
@@ -33,6 +34,7 @@ app = typer.Typer(
 profiles_app = typer.Typer(help="Look at profiles.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(profiles_app, name="profiles")
 app.add_typer(mapping_app, name="mapping")
+app.command(epilog="Example: profilemill receive --inbox inbox --port 8090")(receive)
 
 FAILED, WRONG, REJECTED = 1, 2, 3
 

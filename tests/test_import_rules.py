@@ -16,6 +16,7 @@ ORDER = [
     {"etl.clients"},
     {"etl.connections"},
     {"etl.sources"},
+    {"etl.receiver"},
     {"etl.landing"},
     {"etl.engines"},
     {"etl.lake"},
@@ -27,7 +28,7 @@ ORDER = [
     {"etl.screen"},
     {"etl.screen_mapping"},
     {"etl.runs"},
-    {"etl.cli_mapping"},
+    {"etl.cli_mapping", "etl.cli_receive"},
     {"etl.cli"},
     {"etl.__main__"},
 ]

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from etl.mapping.check import check_condition, check_expression, check_field, default_kind
 from etl.mapping.draft import Draft, DraftField, Faults, Placed
-from etl.mapping.kinds import KINDS, Kind, kind_named
+from etl.mapping.kinds import EVENT_KINDS, KINDS, Kind, kind_named
 from etl.mapping.messages import ExpressionError, nearest
 from etl.mapping.model import (
+    EVENT,
     Expression,
     Field,
     Mapping,
@@ -19,6 +20,7 @@ from etl.mapping.model import (
     merge_named,
 )
 from etl.mapping.parser import parse
+from etl.mapping.paths import contradiction, path_of, written
 from etl.mapping.tree import Node
 from etl.mapping.warnings import warn_of
 
@@ -38,6 +40,9 @@ def check_texts(draft: Draft, faults: Faults) -> None:
 class _Assembly:
     def __init__(self, draft: Draft, bases: Sequence[Mapping], faults: Faults, path: Path) -> None:
         self._draft, self._bases, self._faults, self._path = draft, bases, faults, path
+        base = next(iter(bases), None)
+        self._into = draft.into.text if draft.into else base.into if base else "user"
+        self._of_event = self._into.lower() == EVENT
 
     def mapping(self) -> Mapping | None:
         draft, base = self._draft, next(iter(self._bases), None)
@@ -52,6 +57,8 @@ class _Assembly:
         time = self._time() if draft.time else base.time if base else None
         key = self._expression(draft.key) if draft.key else base.key if base else None
         where = self._condition(draft.where) if draft.where else base.where if base else None
+        if self._of_event:
+            self._check_event(fields)
         if self._faults.found:
             return None
         made = Mapping(
@@ -63,9 +70,10 @@ class _Assembly:
             key=key,
             where=where,
             path=self._path,
-            into=draft.into.text if draft.into else base.into if base else "user",
+            into=self._into,
         )
-        warn_of(made, draft, self._faults)
+        if not self._of_event:
+            warn_of(made, draft, self._faults)
         return Mapping(**{**made.__dict__, "warnings": tuple(self._faults.warnings)})
 
     def check_texts(self) -> None:
@@ -135,15 +143,22 @@ class _Assembly:
         if placed is None:
             return None
         name = placed.text
+        if self._of_event:
+            if path_of(name) is None:
+                hint = "for example user_properties.plan, or events[0].data"
+                self._faults.add("E409", f"{name!r} is no place in an event", placed.start, hint, max(1, len(name)))
+                return None
+            return name
         if not name or name.startswith("_") or name in _RESERVED:
             self._faults.add("E409", f"{name!r} is reserved; a field's name may not start with '_' either", placed.start, width=len(name))
             return None
         return name
 
     def _kind(self, placed: Placed) -> Kind | None:
-        kind = kind_named(placed.text)
+        kind = kind_named(placed.text, of_event=self._of_event)
         if kind is None:
-            hint = nearest(placed.text, KINDS) or "known kinds: " + ", ".join(KINDS)
+            known = KINDS | EVENT_KINDS if self._of_event else KINDS
+            hint = nearest(placed.text, known) or "known kinds: " + ", ".join(known)
             self._faults.add("E302", f"there is no kind {placed.text!r}", placed.start, hint, len(placed.text))
         return kind
 
@@ -176,6 +191,24 @@ class _Assembly:
                     width=len(name),
                 )
         return tuple(placed.text for placed in self._draft.by)
+
+    def _check_event(self, fields: dict[str, Field]) -> None:
+        """An event is made of one record, so nothing in it is merged; and its fields must have room beside each other."""
+        for_profiles = [("by", placed) for placed in self._draft.by[:1]]
+        for_profiles += [("key", self._draft.key)] if self._draft.key else []
+        for row in self._draft.fields:
+            given = (("merge", row.merge), ("capacity", row.capacity), ("pii", row.pii))
+            for_profiles += [(what, placed) for what, placed in given if placed]
+        for what, placed in for_profiles:
+            hint = "leave it out: a record gives an event of its own"
+            self._faults.add("E416", f"{what!r} is about profiles, and this mapping gives events", placed.start, hint, len(placed.text))
+        if self._faults.found:
+            return
+        found = contradiction((path, field.kind.is_map) for name, field in fields.items() if (path := path_of(name)))
+        if found is not None:
+            path, why = found
+            name = next((row.name for row in self._draft.fields if row.name and path_of(row.name.text) == path), None)
+            self._faults.add("E406", f"there is no room for {written(path)}: {why}", name.start if name else None, width=len(written(path)))
 
     def _time(self) -> Expression | None:
         found = self._expression(self._draft.time)

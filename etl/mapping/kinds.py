@@ -67,9 +67,14 @@ _SYNONYMS = {
 }
 
 
-def kind_named(name: str) -> Kind | None:
+# Kinds that only the fields of events have: any JSON value as the record has it, and an object of such.
+EVENT_KINDS: dict[str, Kind] = {"value": Kind("value", "JSON"), "map[string]value": Kind("map[string]value", "JSON", "value")}
+
+
+def kind_named(name: str, *, of_event: bool = False) -> Kind | None:
     """The kind of that name or of one of its other spellings; None where there is none."""
-    return KINDS.get(_SYNONYMS.get(name.lower(), name.lower()))
+    known = name.lower()
+    return (EVENT_KINDS.get(known) if of_event else None) or KINDS.get(_SYNONYMS.get(known, known))
 
 
 DEFAULT_MATCH_CAPACITY = 1000

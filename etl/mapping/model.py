@@ -18,6 +18,9 @@ LIST_MERGES = ("merge",)
 # Names that LQL files use for the same operators (lql.md 10).
 _MERGE_SYNONYMS = {"latestmap": "latest", "oldestmap": "oldest", "mapmax": "max", "mapmin": "min", "capped": "merge"}
 
+# `into: event`: a record gives an event of its own, for another API, and nothing to a profile.
+EVENT = "event"
+
 # Not identifiers, whatever their case (design section 8; the list Amplitude itself refuses, amplitude-api.md 4.1).
 GUARD_VALUES = (
     "", "null", "nil", "none", "n/a", "na", "anonymous", "unknown", "undefined", "0", "-1", "{}", "lmy47d",
@@ -62,6 +65,7 @@ class Field:
 class Mapping:
     """A checked mapping. `by` names identifier fields, most trusted first; the first is exclusive to one person.
 
+    Where it `gives_events`, the fields' names are the places of their values in an event (`paths`), and nothing is merged.
     Records for which `where` is not true are not mapped. `warnings` are likely mistakes that stop nothing.
     """
 
@@ -80,6 +84,10 @@ class Mapping:
         return next(field for field in self.fields if field.name == name)
 
     @property
+    def gives_events(self) -> bool:
+        return self.into.lower() == EVENT
+
+    @property
     def fingerprint(self) -> str:
         """Changes exactly when the mapped values or their merging may change; labels and file names do not count."""
         content: dict[str, object] = {
@@ -91,6 +99,8 @@ class Mapping:
         }
         if self.where:
             content["where"] = self.where.text
+        if self.gives_events:
+            content["into"] = EVENT
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 

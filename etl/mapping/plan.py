@@ -12,6 +12,7 @@ import json
 from dataclasses import dataclass
 
 from etl.engines.sql import identifier, quote
+from etl.errors import MappingError
 from etl.mapping.compile import Compiler
 from etl.mapping.kinds import KINDS, text_to_kind
 from etl.mapping.layouts import short_fraction
@@ -61,7 +62,13 @@ FROM parsed JOIN loads USING (load_ix){where}"""
 
 
 def plan(mapping: Mapping) -> Plan:
-    """The statement of a checked mapping."""
+    """The statement of a checked mapping. Raises MappingError for one that gives events: those are made one by one (`apply`)."""
+    if mapping.gives_events:
+        raise MappingError(
+            f"the mapping {mapping.name} gives events to send on, not fields of profiles",
+            where={"file": mapping.path},
+            next_step="name a mapping without `into: event`",
+        )
     # Before there is a message time, date math has nothing to start from.
     compiler = Compiler(time=_NO_TIME)
     upload = text_to_kind(compiler.text(_UPLOAD_TIME), "date")

@@ -144,6 +144,9 @@ class _Reader:
             self._faults.add("E608", "a case has either 'record' or 'records'", several.start_mark.index)
         elif one is None and several is None and members:
             self._faults.add("E604", "'record' is missing", node.start_mark.index)
+        if several is not None and self._mapping.gives_events:
+            hint = "make a case of each, with `record`"
+            self._faults.add("E608", "a record gives an event of its own, so 'records' has no meaning", several.start_mark.index, hint)
         nodes = [one] if one is not None else self._items(several, "a list of records") if several is not None else []
         if several is not None and not nodes and isinstance(several, yaml.SequenceNode):
             self._faults.add("E604", "'records' holds no record", several.start_mark.index)
@@ -195,6 +198,8 @@ class _Reader:
         """The expected value as the kind has it; None for `~`, {} and []."""
         if _is_null(node):
             return None
+        if kind.sql == "JSON" and (isinstance(node, yaml.MappingNode) or not kind.is_map):
+            return json.loads(self._json(node, ()))
         if kind.is_map:
             if not isinstance(node, yaml.MappingNode):
                 self._misfit(node, kind, "write {key: value}")
@@ -205,7 +210,8 @@ class _Reader:
             if not isinstance(node, yaml.SequenceNode):
                 self._misfit(node, kind, "write [a, b]")
                 return None
-            return [self._scalar(item, KINDS[_element(kind)], kind) for item in node.value] or None
+            members = [self._scalar(item, KINDS[_element(kind)], kind) for item in node.value]
+            return members or ([] if self._mapping.gives_events else None)
         return self._scalar(node, kind, kind)
 
     def _scalar(self, node: yaml.Node, kind: Kind, whole: Kind) -> Any:

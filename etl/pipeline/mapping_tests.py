@@ -6,7 +6,6 @@ twice counts once, and the rest is merged by the mapping's operators, so the ord
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,8 +19,10 @@ from etl.errors import ConfigurationError
 from etl.faults import nearest
 from etl.landing.readers import SCHEMA
 from etl.mapping import Field, Mapping, find_mapping, load_mapping, udfs
+from etl.mapping.apply import EventMapping
 from etl.mapping.plan import Plan, plan
 from etl.pipeline.mapping_cases import SUFFIX, Case, Expected, beside, read_cases, shown
+from etl.pipeline.mapping_outcomes import NOT_NAMED, Difference, Outcome, differences, event_outcome
 from etl.profiles.fields import StreamFields, of_mapping
 from etl.profiles.fragments import identified_query
 from etl.profiles.merge import merge_query
@@ -29,26 +30,6 @@ from etl.profiles.resolve import assign, links_query, nodes_query
 
 _MAPPINGS = (".yaml", ".yml", ".lql")
 _LONGEST = 60
-_NOT_NAMED = "missing, by `exact`"
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Where a case went another way: a field (or a key of its map, or what else was expected) and why, if that is known."""
-
-    field: str
-    expected: str
-    got: str
-    why: str | None = None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of one case, which starts in `line` of its file."""
-
-    name: str
-    line: int
-    differences: tuple[Difference, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,6 +62,9 @@ def run_tests(names: Sequence[str], folders: Sequence[Path]) -> list[Tested]:
 
 def run_cases(mapping: Mapping, cases: Sequence[Case]) -> list[Outcome]:
     """What comes of each case."""
+    if mapping.gives_events:
+        ready = EventMapping(mapping)
+        return [event_outcome(ready, case) for case in cases]
     connection = connect()
     try:
         return _Run(connection, mapping, cases).outcomes()
@@ -190,19 +174,14 @@ class _Run:
         named = {one.field for one in case.expected}
         for field in self._mapping.fields:
             if case.exact and field.name not in named and merged[field.name] is not None:
-                yield Difference(field.name, _NOT_NAMED, shown(_plain(field, merged[field.name])))
+                yield Difference(field.name, NOT_NAMED, shown(_plain(field, merged[field.name])))
 
     def _compared(self, ix: int, expected: Expected, raw: Any) -> Iterator[Difference]:
         field = self._mapping.field(expected.field)
         wanted, got = expected.value, _plain(field, raw)
         if wanted is not None and field.kind.is_list and not field.kind.keeps_order:
             wanted = sorted(set(wanted))
-        if isinstance(wanted, dict) and isinstance(got, dict):
-            for key in [*wanted, *(key for key in got if key not in wanted)]:
-                if not _equal(wanted.get(key), got.get(key)):
-                    yield Difference(f"{field.name}.{key}", shown(wanted.get(key)), shown(got.get(key)))
-        elif not _equal(wanted, got):
-            yield Difference(field.name, shown(wanted), shown(got), self._why(ix, field) if got is None else None)
+        yield from differences(field.name, wanted, got, lambda: self._why(ix, field))
 
     def _why(self, ix: int, field: Field) -> str:
         """Why a field has no value: its guards, what could not be read, or nothing to read."""
@@ -244,9 +223,3 @@ def _plain(field: Field, value: Any) -> Any:
     if field.kind.is_map or field.kind.is_list:
         return (dict(value) if field.kind.is_map else list(value)) if value else None
     return value
-
-
-def _equal(left: Any, right: Any) -> bool:
-    if isinstance(left, float) and isinstance(right, float):
-        return math.isclose(left, right, rel_tol=1e-9)
-    return type(left) is type(right) and bool(left == right)

@@ -17,13 +17,18 @@ from etl.engines.sql import identifier
 from etl.errors import ConfigurationError
 from etl.landing.readers import inflate, lines, texts
 from etl.mapping import Mapping, udfs
+from etl.mapping.apply import EventMapping
 from etl.mapping.plan import IS_OBJECT, plan
+from etl.mapping.values import loads
 
 
 def map_file(mapping: Mapping, source: Path | None, stdin: bytes = b"") -> tuple[list[dict[str, Any]], list[int]]:
     """Mapped rows of a JSON, JSON-lines or CSV file (gzip or not), in the file's order, and the numbers of the lines
-    that are no JSON object. Maps are dicts, missing fields None. `source` None reads `stdin`."""
+    that are no JSON object. Maps are dicts, missing fields None; of a mapping that gives events it is the events.
+    `source` None reads `stdin`."""
     records = read_records(source, stdin)
+    if mapping.gives_events:
+        return _events(EventMapping(mapping), records)
     connection = connect()
     try:
         udfs.register(connection)
@@ -47,6 +52,22 @@ def read_records(source: Path | None, stdin: bytes = b"") -> pa.Table:
     except OSError as error:
         raise ConfigurationError("cannot read the input", value=f"{source}: {error.strerror or error}") from error
     return _records(source.name.removesuffix(".gz") if source else "", data)
+
+
+def _events(mapping: EventMapping, records: pa.Table) -> tuple[list[dict[str, Any]], list[int]]:
+    made: list[dict[str, Any]] = []
+    bad: list[int] = []
+    now = datetime.now(UTC)
+    for line, text in zip(records["line"].to_pylist(), records["text"].to_pylist(), strict=True):
+        try:
+            record = loads(text)
+        except (ValueError, RecursionError):
+            record = None
+        if not isinstance(record, dict):
+            bad.append(line)
+        elif (event := mapping.event(record, now)) is not None:
+            made.append(event)
+    return made, bad
 
 
 def explain(mapping: Mapping) -> str:

@@ -21,6 +21,8 @@ from tests.pipeline.projects import profilemill
 
 ROOT = Path(__file__).parent.parent.parent
 SHIPPED = sorted(path.stem for path in (ROOT / "mappings").glob("*.yaml") if not path.name.endswith(".test.yaml"))
+# Every event has these, or its receiver could not tell a repetition.
+ALWAYS_THERE = {"insert_id", "source_request_id", "events[0].event_type", "events[0].data.source_message_id"}
 FOLDER = ROOT / "tests/messages/mapping_tests"
 MESSAGES = sorted(path for path in FOLDER.glob("*.yaml") if path.name != "shop.yaml")
 
@@ -71,10 +73,10 @@ def test_every_shipped_field_is_expected_with_a_value_and_without() -> None:
             without |= {one.field for one in case.expected if one.value is None}
     fields = {field.name for name in SHIPPED for field in _shipped(name).fields}
     assert fields - with_value == set()
-    assert fields - without == set()
+    assert fields - without == ALWAYS_THERE
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", [name for name in SHIPPED if not _shipped(name).gives_events])
 def test_the_order_of_records_plays_no_part(name: str) -> None:
     mapping = _shipped(name)
     assert mapping.path is not None
