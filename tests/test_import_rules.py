@@ -26,7 +26,7 @@ ORDER = [
     {"etl.pipeline"},
     {"etl.screen_fields"},
     {"etl.screen"},
-    {"etl.screen_mapping"},
+    {"etl.screen_mapping", "etl.screen_forwarding"},
     {"etl.runs"},
     {"etl.cli_mapping", "etl.cli_receive"},
     {"etl.cli"},

@@ -70,10 +70,11 @@ class _Batch(BaseModel):
 def batch_of(mapped: Mapping[str, Any], key: str, environment: str) -> dict[str, Any]:
     """The batch: attributes as text, lists of them as lists of text, nulls left out, and the ids of a repetition.
 
-    `source_request_id` is `key` unless the mapping gives one; an event without `source_message_id` gets it too, with its
-    place in the batch where there are several.
+    `source_request_id` is `key`; an event without a `source_message_id` gets it too, with its place in the batch where there
+    are several.
     """
-    batch: dict[str, Any] = {"environment": environment, "source_request_id": key} | {k: v for k, v in mapped.items() if v is not None}
+    given = {name: value for name, value in mapped.items() if value is not None}
+    batch: dict[str, Any] = {"environment": environment} | given | {"source_request_id": key}
     if isinstance(attributes := batch.get("user_attributes"), Mapping):
         batch["user_attributes"] = _as_texts(attributes)
     events = batch.get("events")

@@ -10,6 +10,7 @@ from etl.clients.amplitude import Cohort
 from etl.errors import ConfigurationError, ProfilemillError
 from etl.jobs import CohortsJob, ImportJob
 from etl.mapping import Mapping
+from etl.pipeline.forwarding import check_forwarding
 from etl.pipeline.project import Project
 from etl.profiles.fields import merged_fields, namespaces, of_mapping
 
@@ -36,6 +37,7 @@ def check(project: Project, *, online: bool = True) -> list[Finding]:
             findings.append(_mapped(f"mapping {job.mapping_name} of {name}", mappings[name]))
         except ProfilemillError as error:
             findings.append(Finding(f"mapping {job.mapping_name} of {name}", str(error)))
+    findings += [_tried(f"forwarding {name}", partial(check_forwarding, project, name)) for name in project.jobs.forwardings]
     findings.append(_tried("fields of all jobs", lambda: _check_together(list(mappings.values()))))
     findings.append(_tried(f"lake {project.lake.root}", project.lake.ensure_writable))
     used = {job.authorization: job for job in project.jobs.imports.values()}

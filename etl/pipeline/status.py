@@ -13,6 +13,7 @@ from etl.lake.tables import files_of, transaction_of
 from etl.landing.archive import hour_of
 from etl.pipeline.counting import fields_from
 from etl.pipeline.events import read_reach
+from etl.pipeline.forwarding_status import ForwardingStatus, forwarding_status
 from etl.pipeline.project import Project
 from etl.profiles.companions import count_profiles
 from etl.records import hour_text
@@ -57,6 +58,7 @@ class Status:
     build: int
     waiting: int
     conflicts: int
+    forwardings: list[ForwardingStatus] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -86,6 +88,7 @@ def status(project: Project) -> Status:
         build=transaction_of(project.lake.profiles, "build") or 0,
         waiting=sum(1 for load in loads if load.sequence > applied and load.rows),
         conflicts=sum(file.rows for file in files_of(project.lake.conflicts)),
+        forwardings=[forwarding_status(project, name, job) for name, job in project.jobs.forwardings.items()],
         **counted,
     )
 

@@ -20,6 +20,7 @@ from etl.lake.tables import files_of, transaction_of, vacuum
 from etl.landing.manifest import MANIFEST, read_manifest
 from etl.landing.store import drop_attempts
 from etl.mapping import Mapping
+from etl.pipeline.forwarded import FORWARDING
 from etl.pipeline.ingest import Ingest, attempt_folder, ingest
 from etl.pipeline.kept_loads import keep_loads
 from etl.pipeline.project import Project
@@ -64,6 +65,8 @@ def rebuild_from_landing(project: Project, on_step: Callable[[str], None] = lamb
         while True:
             if mapping is not None and chosen is not None:
                 kept |= _keep(project, beside, mapping, chosen, mapped, on_step)
+            else:
+                _keep_forwarded(lake, beside, mapped)
             _map_again(project, beside, mapping, mapped, reports, on_step)
             on_step("building profiles")
             report = build_profiles(beside, max_identifiers=project.jobs.max_identifiers)
@@ -101,6 +104,12 @@ def _keep(project: Project, beside: Lake, name: str, mapping: Mapping, mapped: d
     return {load.load for load in new}
 
 
+def _keep_forwarded(lake: Lake, beside: Lake, mapped: dict[str, str]) -> None:
+    """Takes over the files that were forwarded: what has been sent is not to be mapped again."""
+    new = keep_loads(lake, beside, None, lambda load: load.stream == FORWARDING)
+    mapped |= {load.load: load.attempt for load in new}
+
+
 def _map_again(
     project: Project,
     beside: Lake,
@@ -111,7 +120,8 @@ def _map_again(
 ) -> None:
     """Maps what is in force and not in `mapped` (attempts by load) into the lake beside; only what `mapping` maps, if given."""
     lake = project.lake
-    waiting = [load for load in in_force(all_loads(lake)).values() if mapped.get(load.load) != load.attempt]
+    in_lake = in_force(all_loads(lake)).values()
+    waiting = [load for load in in_lake if mapped.get(load.load) != load.attempt and load.stream != FORWARDING]
     if mapping is not None:
         waiting = [load for load in waiting if _mapping_of(project, load) == mapping]
     for name, of_job, own in _by_job(project, waiting):
