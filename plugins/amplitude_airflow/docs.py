@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from etl.jobs import CohortsJob, EventsJob, Jobs
+from etl.jobs_forwarding import ForwardingJob
 
 
 def of_job(path: Path, name: str, job: EventsJob | CohortsJob) -> str:
@@ -27,6 +28,29 @@ def of_job(path: Path, name: str, job: EventsJob | CohortsJob) -> str:
         ),
     ]
     return "\n".join(lines)
+
+
+def of_forwarding(path: Path, name: str, job: ForwardingJob) -> str:
+    """What a forwarding job does, when it runs, what to do when it fails."""
+    when = f"Every {job.every_minutes} minutes" if job.keep_updated else "By hand only (`keep_updated: false`)"
+    return "\n".join(
+        [
+            f"### {job.label or name}",
+            "",
+            *([job.description, ""] if job.description else []),
+            (
+                f"{when}, it sends every file of the inbox `{job.inbox}` that is not done to `{job.destination}`: one task for each "
+                "file, one at a time, the oldest first."
+            ),
+            "",
+            (
+                "What the destination has acknowledged is written down event by event and never sent again; what it refuses "
+                "is in the lake's table `rejects`, with its reason. A file with events that wait for a quota stays open."
+            ),
+            "",
+            f"Configured as `{name}` in `{path.name}`. A failed task's log says what to do; a cleared one goes on where it stopped.",
+        ]
+    )
 
 
 def of_profiles(path: Path, jobs: Jobs) -> str:

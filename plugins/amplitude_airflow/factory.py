@@ -31,7 +31,7 @@ PROFILES = "profiles"
 # An hour can be exported two hours after it has ended.
 DELAY = timedelta(hours=2)
 _EXPORTS_AT_ONCE = 2
-_DEFAULTS: dict[str, Any] = {
+DEFAULTS: dict[str, Any] = {
     "owner": "profilemill",
     "retries": 3,
     "retry_delay": timedelta(minutes=1),
@@ -87,7 +87,7 @@ def build_profiles_dag(path: Path) -> DAG:
         tags=["profilemill", "profiles"],
         description="Builds the profiles from what the imports have loaded, and loads the destinations.",
         doc_md=docs.of_profiles(path, jobs),
-        default_args=_DEFAULTS,
+        default_args=DEFAULTS,
         max_active_runs=1,
         catchup=False,
         # It does nothing by itself, and a paused DAG never sees the assets that it has missed.
@@ -181,7 +181,7 @@ def _common(path: Path, name: str, job: EventsJob | CohortsJob) -> dict[str, Any
         "description": job.description or f"Imports {job.stream.replace('_', ' ')} into the lake.",
         "tags": ["profilemill", job.stream, job.authorization],
         "doc_md": docs.of_job(path, name, job),
-        "default_args": _DEFAULTS,
+        "default_args": DEFAULTS,
         "max_active_runs": 1,
         "catchup": False,
     }
