@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from etl.clients.amplitude_tracking import encoded
 from etl.clients.mparticle import MOST_BATCH_BYTES, MOST_BATCHES, MOST_REQUEST_BYTES, MparticleClient
-from etl.destinations.batches import Limits, Measured, PacedQueue
+from etl.destinations.batches import Measured
 from etl.destinations.mparticle_batch import batch_of, fault_of
 from etl.destinations.receipts import Delivered, Outgoing, Receipt, rejected
 from etl.errors import BadRequest, ConfigurationError, DataError, PayloadTooLarge
-from etl.settings import Clock
 
 # The brackets, and room for what counts as size on their side.
 _ENVELOPE = 1024
@@ -27,7 +26,6 @@ def deliver_mparticle(
     receipt: Receipt,
     *,
     environment: str,
-    clock: Clock,
     historical: bool = False,
     on_sent: Callable[[int], None] = lambda count: None,
 ) -> Delivered:
@@ -38,7 +36,7 @@ def deliver_mparticle(
     """
     if not feeds:
         raise ConfigurationError("the destination has no feed", next_step="give it the key and the secret of at least one feed")
-    return _Delivery(feeds, receipt, environment, clock, historical, on_sent).run(events)
+    return _Delivery(feeds, receipt, environment, historical, on_sent).run(events)
 
 
 class _Delivery:
@@ -47,20 +45,25 @@ class _Delivery:
         feeds: Mapping[str, MparticleClient],
         receipt: Receipt,
         environment: str,
-        clock: Clock,
         historical: bool,
         on_sent: Callable[[int], None],
     ) -> None:
-        self.feeds, self.receipt, self.environment, self.clock = feeds, receipt, environment, clock
+        self.feeds, self.receipt, self.environment = feeds, receipt, environment
         self.historical, self.on_sent = historical, on_sent
         self.done = Delivered()
 
     def run(self, events: Iterable[Outgoing]) -> Delivered:
-        limits = Limits(MOST_BATCHES, MOST_REQUEST_BYTES - _ENVELOPE)
-        queue = PacedQueue(self._measured(events), limits, self.clock.now)
-        while batches := queue.take():
-            for feed in dict.fromkeys(one.out.feed for one in batches):
-                self._send(feed, [one for one in batches if one.out.feed == feed])
+        collected: dict[str, list[Measured]] = {feed: [] for feed in self.feeds}
+        for one in self._measured(events):
+            feed = one.out.feed
+            full = sum(other.size for other in collected[feed]) + one.size > MOST_REQUEST_BYTES - _ENVELOPE
+            if full or len(collected[feed]) == MOST_BATCHES:
+                self._send(feed, collected[feed])
+                collected[feed] = []
+            collected[feed].append(one)
+        for feed, batches in collected.items():
+            if batches:
+                self._send(feed, batches)
         return self.done
 
     def _measured(self, events: Iterable[Outgoing]) -> Iterator[Measured]:

@@ -163,7 +163,7 @@ class _File:
         with ExitStack() as opened:
             feeds = {feed: opened.enter_context(self._feed(self.destination, feed)) for feed in self.destination.feeds}
             environment, history = self.destination.environment, self.job.history
-            return deliver_mparticle(events, feeds, receipt, environment=environment, clock=clock, historical=history, on_sent=on_sent)
+            return deliver_mparticle(events, feeds, receipt, environment=environment, historical=history, on_sent=on_sent)
 
     def _events(self, landed: Landed) -> Iterator[Outgoing]:
         feed_of: Callable[..., str | None] = lambda event: ""  # noqa: E731

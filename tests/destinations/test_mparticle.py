@@ -34,7 +34,7 @@ class Target:
                 )
                 for name in names
             }
-            return deliver_mparticle(events, feeds, Receipt(self.path), environment="production", clock=self.time.clock, **options)
+            return deliver_mparticle(events, feeds, Receipt(self.path), environment="production", **options)
 
     @property
     def received(self) -> dict[str, Any]:

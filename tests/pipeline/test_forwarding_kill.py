@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 EVENTS = int(os.environ.get("PROFILEMILL_FORWARDED", "3000"))
 KILLS = int(os.environ.get("PROFILEMILL_KILLS", "1"))
 SEED = int(os.environ.get("PROFILEMILL_SEED", "11"))
-FILES = 3
+FILES = 4
 SHARE = max(1, EVENTS // FILES)
 
 
