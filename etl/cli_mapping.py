@@ -160,12 +160,16 @@ def _records(before: Mapping, now: Mapping, sample: int | None, file: Path | Non
     from etl.pipeline.mapping_diff import newest_records, records_in
     from etl.pipeline.project import open_project
 
+    if before.gives_events != now.gives_events:
+        return None, "one gives events, the other fields of profiles"
     if file is not None:
         return records_in(file), f"{file} holds no records"
     if sample == 0:
         return None, "--sample is 0"
     if before.stream != now.stream:
         return None, "they are for different streams"
+    if before.gives_events:
+        return None, "files of an inbox are not in the lake; name one with --input"
     try:
         path = find_jobs_file(jobs)
     except ConfigurationError:

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.markup import escape
 from rich.table import Table
 
-from etl.pipeline.mapping_diff import NEW_LOADS, NOTHING, Change, Compared, Definition, FieldChange, ValueCounts
+from etl.pipeline.mapping_diff import NEW_LOADS, NEXT_FILES, NOTHING, Change, Compared, Definition, FieldChange, ValueCounts
 from etl.pipeline.mapping_tests import Tested
 from etl.screen import out
 
@@ -18,6 +18,7 @@ _EFFECTS = {
         "stored    new imports follow the new mapping at once; what is loaded already keeps its values",
         "          until `profilemill rebuild --from landing` maps it again",
     ],
+    NEXT_FILES: ["sent      what is sent on from now on follows the new mapping; what was sent stays as it is"],
 }
 _SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 _OWN = {"_time": "message time", "_key": "key"}

@@ -19,6 +19,7 @@ from etl.sandbox.amplitude import SandboxOptions
 from etl.sandbox.data import SampleSpec
 from etl.sandbox.server import running_sandbox
 from tests.pipeline.projects import WINDOW, profilemill, write_jobs
+from tests.receiver.receivers import receiver
 
 ROOT = Path(__file__).parent.parent
 
@@ -49,6 +50,22 @@ def test_the_page_on_mappings(tmp_path: Path) -> None:
             done = subprocess.run(command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
             assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
             assert [line for line in output.splitlines() if line not in done.stdout.splitlines()] == [], done.stdout
+
+
+def test_the_page_on_the_receiver(tmp_path: Path) -> None:
+    page = (ROOT / "docs/receiver.md").read_text(encoding="utf-8")
+    (name, script), *_ = re.findall(r"```python (\S+)\n(.*?)```", page, re.DOTALL)
+    (tmp_path / name).write_text(script, encoding="utf-8")
+    (start,) = re.findall(r"```\n(export .*?)```", page, re.DOTALL)
+    variable, value = re.findall(r"export (\w+)=(\S+)", start)[0]
+    environment = os.environ | {variable: value, "COLUMNS": "300", "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    sending, mapping = re.findall(r"```console\n\$ (.*?)\n(.*?)```", page, re.DOTALL)
+    with receiver(tmp_path / "inbox", environment={variable: value}) as one:
+        for command, output in ((sending[0].replace("http://127.0.0.1:8090", one.url), sending[1]), mapping):
+            if (command, output) == mapping:
+                assert one.stop() == 0
+            done = subprocess.run(command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+            assert (done.returncode, done.stdout) == (0, output), done.stderr
 
 
 def test_the_page_on_the_lake(tmp_path: Path) -> None:

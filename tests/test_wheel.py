@@ -30,7 +30,7 @@ def test_the_wheel_works_without_airflow(tmp_path: Path) -> None:
     python = tmp_path / "venv/bin/python"
     _run(uv, "pip", "install", "--quiet", "--python", python, "-c", ROOT / "constraints.txt", wheel, cwd=tmp_path)
     command = tmp_path / "venv/bin/profilemill"
-    for name in ("run", "status", "check", "map", "rebuild", "compact", "sandbox", "profiles"):
+    for name in ("run", "status", "check", "map", "rebuild", "compact", "sandbox", "profiles", "receive"):
         assert name in _run(command, "--help", cwd=tmp_path)
         assert "Usage" in _run(command, name, "--help", cwd=tmp_path)
     (tmp_path / "event.json").write_text('{"user_id": "u-1", "event_type": "Sign Up"}')

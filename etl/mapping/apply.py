@@ -19,6 +19,7 @@ from etl.mapping.interpret import Evaluator, interpreter
 from etl.mapping.kinds import Kind
 from etl.mapping.model import Field
 from etl.mapping.model import Mapping as MappingFile
+from etl.mapping.parser import parse
 from etl.mapping.paths import Path, nested, path_of
 from etl.mapping.scope import Scope
 
@@ -45,6 +46,9 @@ class EventMapping:
                 next_step="name a mapping with `into: event`",
             )
         self.mapping = mapping
+        # Many fields share a condition: each is asked once for a record.
+        texts = [source.guard.text for one in mapping.fields for source in one.sources if source.guard]
+        self._guards = {text: interpreter(parse(text)) for text in dict.fromkeys(texts)}
         self._fields = [_EventField.of(one) for one in mapping.fields]
         self._time = interpreter(mapping.time.node) if mapping.time else None
         self._where = interpreter(mapping.where.node) if mapping.where else None
@@ -72,9 +76,16 @@ class EventMapping:
             counts.left_out += 1
             return None
         counts.events += 1
-        found = {}
+        found: dict[str, Any] = {}
+        asked: dict[str, bool] = {}
+
+        def is_open(guard: str) -> bool:
+            if guard not in asked:
+                asked[guard] = self._guards[guard](scope) is True
+            return asked[guard]
+
         for one in self._fields:
-            value, misfit = one.value(scope)
+            value, misfit = one.value(scope, is_open)
             if value is not None:
                 found[one.name] = value
             elif misfit:
@@ -90,23 +101,21 @@ class EventMapping:
 class _EventField:
     name: str
     path: Path
-    sources: tuple[tuple[Evaluator, Evaluator | None], ...]
+    sources: tuple[tuple[Evaluator, str | None], ...]
     fit: Callable[[Value], Any]
 
     @staticmethod
     def of(field: Field) -> _EventField:
         path = path_of(field.name)
         assert path is not None  # the mapping is checked
-        sources = tuple(
-            (interpreter(one.expression.node), interpreter(one.guard.node) if one.guard else None) for one in reversed(field.sources)
-        )
+        sources = tuple((interpreter(one.expression.node), one.guard.text if one.guard else None) for one in reversed(field.sources))
         return _EventField(field.name, path, sources, _fit_of(field.kind))
 
-    def value(self, scope: Scope) -> tuple[Any, bool]:
+    def value(self, scope: Scope, is_open: Callable[[str], bool]) -> tuple[Any, bool]:
         """The value, of several sources the last one's that has one; and whether there was one that did not fit."""
         misfit = False
         for source, guard in self.sources:
-            if guard is not None and guard(scope) is not True:
+            if guard is not None and not is_open(guard):
                 continue
             raw = source(scope)
             if raw is None:

@@ -66,6 +66,29 @@ A condition (`if`, `where`) lets a record through only when it is `true`.
 
 """
 
+_EVENTS = """## Events
+
+With `into: event` (in LQL `INTO event`) a record gives an event of its own, to be sent on to another API, and nothing to a profile:
+
+```yaml
+stream: nami
+into: event
+fields:
+  - {field: user_id, from: added.user_id, kind: string}
+  - {field: insert_id, from: id, kind: string}
+  - {field: event_properties, from: 'match("payload.")', kind: 'map[string]value'}
+  - {field: user_properties.skus, from: added.sku_ref_ids, kind: '[]string'}
+  - {field: 'lines[0].amount', from: amount, kind: number}
+```
+
+A field's name is the place of its value: dots nest, `[0]` is a member of a list. A field may reach into the map of another and is then written over
+its member. Nothing is merged, so there is no `by`, `key`, `merge`, `capacity` or `pii`. Of several sources the last that gives a value counts, as ever.
+
+A field without a value is not in the event. An empty list is a value: it says that there is nothing any more. Lists keep the order of the record. A date is
+ISO text, or epoch milliseconds as `kind: int`. Two kinds are for events alone: `value`, any JSON value as the record has it, and `map[string]value`, a map
+of such; without them `match` and other functions give texts.
+"""
+
 _GROUPS = {
     "records": "Records",
     "logic": "Logic",
@@ -89,6 +112,7 @@ def reference() -> str:
     assert {function.group for function in known} <= _GROUPS.keys()
     parts.append(_kinds())
     parts.append(_merging())
+    parts.append(_EVENTS)
     return "\n".join(parts)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,8 +19,10 @@ from etl.landing.manifest import read_manifest
 from etl.landing.members import records_of
 from etl.landing.readers import SCHEMA
 from etl.mapping import Field, Mapping, udfs
+from etl.mapping.apply import EventMapping
 from etl.mapping.model import Expression
 from etl.mapping.plan import IS_OBJECT, plan
+from etl.mapping.values import loads
 from etl.pipeline.ingest import attempt_folder
 from etl.pipeline.mapping_cases import shown
 from etl.pipeline.trial import read_records
@@ -27,7 +30,7 @@ from etl.profiles.fields import incompatible, of_mapping
 from etl.records import masked
 
 # What the change asks for, by what it does to loads that are there already.
-NOTHING, NEW_LOADS, REBUILD = "nothing", "new loads", "rebuild"
+NOTHING, NEW_LOADS, REBUILD, NEXT_FILES = "nothing", "new loads", "rebuild", "next files"
 
 _MOST_EXAMPLES, _LOOKED_AT, _LONGEST_EXAMPLE = 3, 200, 60
 _OWN = ("_time", "_key")
@@ -54,7 +57,8 @@ class FieldChange:
 @dataclass(frozen=True)
 class Definition:
     """How two definitions differ. `effect` is NOTHING where the mapped values stay the same; NEW_LOADS where what is loaded
-    already keeps its values until a rebuild; REBUILD where imports stop until `rebuild --from landing`, for `reasons`."""
+    already keeps its values until a rebuild; REBUILD where imports stop until `rebuild --from landing`, for `reasons`;
+    NEXT_FILES where a mapping gives events: what is sent on already stays as it is."""
 
     mapping: tuple[Change, ...]
     fields: tuple[FieldChange, ...]
@@ -109,13 +113,15 @@ def compare_definitions(old: Mapping, new: Mapping) -> Definition:
     """The differences between two mappings as they are written."""
     properties = [
         Change("stream", old.stream, new.stream),
+        Change("into", old.into.lower(), new.into.lower()),
         Change("time", _text(old.time), _text(new.time)),
         Change("key", _text(old.key), _text(new.key)),
         Change("by", ", ".join(old.by) or None, ", ".join(new.by) or None),
         Change("where", _text(old.where), _text(new.where)),
     ]
-    reasons = incompatible(of_mapping(old), of_mapping(new)) if old.stream == new.stream else []
-    effect = REBUILD if reasons else NOTHING if old.fingerprint == new.fingerprint else NEW_LOADS
+    of_events = old.gives_events or new.gives_events
+    reasons = incompatible(of_mapping(old), of_mapping(new)) if old.stream == new.stream and not of_events else []
+    effect = REBUILD if reasons else NOTHING if old.fingerprint == new.fingerprint else NEXT_FILES if of_events else NEW_LOADS
     return Definition(tuple(one for one in properties if one.old != one.new), tuple(_field_changes(old, new)), effect, tuple(reasons))
 
 
@@ -196,12 +202,46 @@ def _last(tables: Iterable[pa.Table], count: int) -> pa.Table:
 
 
 def compare_values(old: Mapping, new: Mapping, records: Records) -> Compared:
-    """Maps the records with both, and counts field by field what is different."""
+    """Maps the records with both, and counts field by field what is different. Raises MappingError where only one gives events."""
+    if old.gives_events or new.gives_events:
+        return _compare_events(EventMapping(old), EventMapping(new), records)
     connection = connect()
     try:
         return _Comparison(connection, old, new, records).run()
     finally:
         connection.close()
+
+
+def _compare_events(old: EventMapping, new: EventMapping, records: Records) -> Compared:
+    """The same for events, which are made one by one."""
+    pairs = [(old.values(record, time), new.values(record, time)) for record, time in _objects(records)]
+    either = [pair for pair in pairs if pair != (None, None)]
+    fields = tuple(
+        _counted(name, [(before and before.get(name), now and now.get(name)) for before, now in either])
+        for name in _names(old.mapping, new.mapping)
+    )
+    left_out, let_in = (sum(1 for pair in either if pair[side] is None) for side in (1, 0))
+    return Compared(records.source, len(pairs), len(either), left_out, let_in, fields)
+
+
+def _objects(records: Records) -> Iterable[tuple[dict[str, Any], datetime]]:
+    for load, text in zip(records.table["load_ix"].to_pylist(), records.table["text"].to_pylist(), strict=True):
+        with contextlib.suppress(ValueError, RecursionError):
+            if isinstance(record := loads(text), dict):
+                yield record, records.times[load]
+
+
+def _counted(name: str, pairs: Sequence[tuple[Any, Any]]) -> ValueCounts:
+    counts = dict.fromkeys(("equal", "changed", "new", "gone", "missing"), 0)
+    examples: dict[tuple[str, str], None] = {}
+    for one, other in pairs:
+        missing = (one is None, other is None)
+        same = "equal" if one == other and type(one) is type(other) else "changed"
+        what = {(True, True): "missing", (True, False): "new", (False, True): "gone"}.get(missing, same)
+        counts[what] += 1
+        if what not in ("missing", "equal") and len(examples) < _MOST_EXAMPLES:
+            examples[_example(one, False), _example(other, False)] = None
+    return ValueCounts(name, **counts, examples=tuple(examples))
 
 
 class _Comparison:

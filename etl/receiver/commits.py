@@ -16,7 +16,7 @@ class GroupCommit:
     """Stores lines of concurrent requests through one writer, in the order of their arrival.
 
     At most `most_waiting` bytes wait; beyond it lines are refused, so that a disk that stands still does not fill the
-    memory. `healthy` says whether the last batch could be stored.
+    memory. `healthy` says whether it runs and the last batch could be stored.
     """
 
     def __init__(self, writer: InboxWriter, most_waiting: int = 64 * 1024 * 1024) -> None:
@@ -27,7 +27,7 @@ class GroupCommit:
         self._ending = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="inbox")
         self._task: asyncio.Task[None] | None = None
-        self.stored, self.batches, self.healthy = 0, 0, True
+        self.stored, self.batches, self._failed = 0, 0, False
 
     async def __aenter__(self) -> GroupCommit:
         self._task = asyncio.create_task(self._run())
@@ -44,9 +44,13 @@ class GroupCommit:
         finally:
             self._thread.shutdown()
 
+    @property
+    def healthy(self) -> bool:
+        return self._task is not None and not self._task.done() and not self._failed
+
     async def store(self, line: bytes) -> None:
         """Returns when the line is on disk. Raises TransientError where it may not be."""
-        if self._task is None or self._task.done():
+        if self._task is None or self._task.done():  # it ends by itself only through a defect
             raise TransientError("the receiver is not running")
         if self._ending or self._waiting_bytes + len(line) > self._most_waiting:
             raise TransientError("the receiver is ending" if self._ending else "too much waits for the disk")
@@ -74,12 +78,12 @@ class GroupCommit:
         try:
             await self._in_thread(self._writer.append, [line for line, _ in batch])
         except OSError as error:
-            self.healthy = False
+            self._failed = True
             for _, stored in batch:
                 if not stored.done():
                     stored.set_exception(TransientError("the disk did not take it", value=error.strerror))
         else:
-            self.healthy = True
+            self._failed = False
             self.stored += len(batch)
             self.batches += 1
             for _, stored in batch:

@@ -122,6 +122,7 @@ class _Server(uvicorn.Server):
 def _config(app: object, limits: Limits) -> uvicorn.Config:
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
+        http="h11",  # the parser that every installation has
         ws="none",
         loop="asyncio",
         lifespan="off",

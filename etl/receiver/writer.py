@@ -87,6 +87,7 @@ class InboxWriter:
             sync_folder(self.folder)
         except OSError:
             os.close(descriptor)
+            self._unrepaired = True
             raise
         self._file = _Open(path, descriptor, started)
         return self._file

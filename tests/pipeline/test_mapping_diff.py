@@ -13,6 +13,7 @@ from etl.landing.store import drop_attempts
 from etl.mapping import Mapping, load_mapping
 from etl.pipeline.mapping_diff import (
     NEW_LOADS,
+    NEXT_FILES,
     NOTHING,
     REBUILD,
     ValueCounts,
@@ -223,3 +224,40 @@ def test_wrong_use(arguments: tuple[str, ...], code: int, expected: str, tmp_pat
     assert "Traceback" not in done.stderr
     assert (tmp_path / "there.lql").read_text() == "precious"
     assert (tmp_path / "mine.yaml").read_text() == OLD
+
+
+def test_mappings_that_give_events(tmp_path: Path) -> None:
+    old = """stream: shop
+into: event
+where: type == "buy"
+fields:
+  - {field: user_id, from: user, kind: string}
+  - {field: properties, from: 'match("p.")', kind: 'map[string]value'}
+  - {field: gone, from: key, kind: string}
+"""
+    new = (
+        old.replace('type == "buy"', 'type != "view" OR user == "u2"')
+        .replace("from: user,", "from: mail,")
+        .replace("gone", "properties.key")
+    )
+    (tmp_path / "records.jsonl").write_text("\n".join(json.dumps(one) for one in RECORDS) + "\n[]\n", encoding="utf-8")
+    before, now = _mapping(tmp_path, "old", old), _mapping(tmp_path, "new", new)
+    definition = compare_definitions(before, now)
+    assert (definition.effect, definition.reasons, [one.what for one in definition.mapping]) == (NEXT_FILES, (), ["where"])
+    found = compare_values(before, now, records_in(tmp_path / "records.jsonl"))
+    assert (found.records, found.mapped, found.left_out, found.let_in) == (3, 3, 0, 1)
+    assert {one.field: (one.equal, one.changed, one.new, one.gone, one.missing) for one in found.fields} == {
+        "user_id": (0, 2, 0, 0, 1),
+        "properties": (1, 0, 1, 0, 1),
+        "properties.key": (0, 0, 3, 0, 0),
+        "gone": (0, 0, 0, 2, 1),
+    }
+    assert ("u1", "***") in next(one for one in found.fields if one.field == "user_id").examples
+    done = profilemill(tmp_path, "mapping", "diff", "old.yaml", "new.yaml", "--input", "records.jsonl")
+    assert done.returncode == 0, done.stderr
+    assert "what was sent stays as it is" in done.stdout
+    (tmp_path / "profile.yaml").write_text("stream: shop\nfields: [{field: user, from: user, kind: string}]", encoding="utf-8")
+    for arguments, why in ((("new.yaml",), "name one with --input"), (("profile.yaml", "--input", "records.jsonl"), "one gives events")):
+        done = profilemill(tmp_path, "mapping", "diff", "old.yaml", *arguments)
+        assert done.returncode == 0, done.stderr
+        assert why in done.stdout
