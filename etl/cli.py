@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from etl.cli_client import client_app
 from etl.cli_mapping import mapping_app
 from etl.cli_receive import receive
 from etl.errors import ConfigurationError, ProfilemillError
@@ -35,6 +36,7 @@ profiles_app = typer.Typer(help="Look at profiles.", no_args_is_help=True, rich_
 app.add_typer(profiles_app, name="profiles")
 app.add_typer(mapping_app, name="mapping")
 app.command(epilog="Example: profilemill receive --inbox inbox --port 8090")(receive)
+app.add_typer(client_app, name="client")
 
 FAILED, WRONG, REJECTED = 1, 2, 3
 

@@ -13,9 +13,7 @@ from pydantic import BaseModel
 from etl.faults import Fault, nearest
 
 # Whatever looks like a credential's key, also when it is misspelt.
-_SECRET = re.compile(
-    r"""(?i)([\w-]*(?:key|secret|passw|token|url|login)[\w-]*["']?\s*:\s*)((?!["']?\$\{)(?:"[^"]*"|'[^']*'|[^\s,}{\[]+))"""
-)
+_SECRET = re.compile(r"""(?i)([\w-]*(?:key|secr|passw|token|url|login)[\w-]*["']?\s*:\s*)((?!["']?\$\{)(?:"[^"]*"|'[^']*'|[^\s,}{\[]+))""")
 
 
 def without_secrets(line: str) -> str:
@@ -46,6 +44,8 @@ class Marks:
             types = [name.strip("' ") for name in error["ctx"]["expected_tags"].split(",")]
             message, location = f"there is no type {error['ctx']['tag']!r}", (*location, "type")
             hint = nearest(error["ctx"]["tag"], types) or f"known types: {', '.join(types)}"
+        elif error["type"] == "literal_error":
+            hint = nearest(self._written(location), re.findall(r"'([^']*)'", error["ctx"]["expected"]))
         return self.fault("J003", location, message, hint, last_is_key=error["type"] == "extra_forbidden")
 
     def fault(self, code: str, path: tuple[Any, ...], message: str, hint: str | None = None, *, last_is_key: bool = False) -> Fault:
@@ -54,6 +54,10 @@ class Marks:
         named = ".".join(str(part) for part in path)
         text = f"{named}: {message}" if named else message
         return Fault(code, text, self._path.name, mark[0] + 1, mark[1] + 1, source, width, hint)
+
+    def _written(self, path: tuple[Any, ...]) -> str:
+        (line, column), width = self._find(path, False)
+        return self._lines[line][column : column + width].strip("\"'")
 
     def _find(self, path: tuple[Any, ...], last_is_key: bool) -> tuple[tuple[int, int], int]:
         node, place, width = self._root, (0, 0), 1

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import typer
 
-from etl.cli import app
+from etl.cli import app, main
 from etl.jobs import CohortsJob, EventsJob, json_schema, load_jobs
 from etl.mapping.reference import reference
 from etl.sandbox.amplitude import SandboxOptions
@@ -38,6 +41,30 @@ def test_the_command_line_page(tmp_path: Path) -> None:
             assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
             for line in output.splitlines():
                 assert line in done.stdout, f"{command}\n{done.stdout}"
+
+
+def test_the_page_on_the_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    page = (ROOT / "docs/client.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("AMPLITUDE_TOKEN_ENDPOINT", raising=False)
+    with running_sandbox(SandboxOptions(export_delay=timedelta(0))) as sandbox:
+        page = page.replace("http://127.0.0.1:8123", sandbox.url)
+        (exports,) = re.findall(r"```\nexport (.*)\n```", page)
+        for name, _, value in (pair.partition("=") for pair in exports.split()):
+            monkeypatch.setenv(name, value)
+        for block in re.findall(r"```console\n(.*?)```", page, re.DOTALL):
+            for command, output in re.findall(r"\$ (.*?)\n((?:(?!\$ ).*\n)*)", block):
+                before, arguments = command.rsplit("profilemill ", 1)
+                piped = subprocess.run(before.rstrip("| "), shell=True, capture_output=True, timeout=60, check=True).stdout
+                monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(piped)))
+                code, shown = main(shlex.split(arguments)), capsys.readouterr()
+                assert (code == 0) != output.startswith(("error:", "nomatch")), f"{command}\n{shown}"
+                missing = [line for line in output.splitlines() if line not in shown.out + shown.err]
+                assert missing == [], f"{command}\n{shown.out}{shown.err}"
+        (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+        exec(code, {})
+    assert capsys.readouterr().out == "1 False\n2 [(0, '2022-11-21', 2475), (0, '2022-11-22', 0)]\n"
+    assert (tmp_path / "events.zip").stat().st_size > 1000
 
 
 def test_the_page_on_mappings(tmp_path: Path) -> None:

@@ -28,7 +28,9 @@ ORDER = [
     {"etl.screen"},
     {"etl.screen_mapping", "etl.screen_forwarding"},
     {"etl.runs"},
-    {"etl.cli_mapping", "etl.cli_receive"},
+    {"etl.cli_options", "etl.client_inputs", "etl.screen_client"},
+    {"etl.cli_mapping", "etl.cli_receive", "etl.cli_client_cohorts"},
+    {"etl.cli_client"},
     {"etl.cli"},
     {"etl.__main__"},
 ]

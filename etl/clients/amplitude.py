@@ -14,22 +14,26 @@ retries of its policy, a TransientError (network, 5xx, 429, damaged answer).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 from etl.clients.amplitude_answers import (
-    checked_hours,
+    EXPORT_MEANINGS,
     counted_already,
     exhausted,
+    export_parameters,
     is_foreign_page,
     is_monthly,
     refused_link,
     segment,
 )
 from etl.clients.amplitude_base import HOSTS, INGESTION_HOSTS, AmplitudeBase
+from etl.clients.amplitude_cohort_changes import CohortChanges, CohortUpload, MembershipChange
+from etl.clients.amplitude_dashboard import Dashboard, UserActivity, UserMatch, UserSearch
 from etl.clients.amplitude_identify import Identifying
 from etl.clients.amplitude_models import (
     Cohort,
@@ -41,6 +45,7 @@ from etl.clients.amplitude_models import (
     status_from,
     usage_from,
 )
+from etl.clients.amplitude_segmentation import Segmentation, SegmentationQuery
 from etl.clients.amplitude_tracking import BATCH, HTTP_V2, Endpoint, Ingested, Tracking, requests_of
 from etl.clients.download import (
     DownloadedFile,
@@ -66,7 +71,6 @@ from etl.errors import (
     ServerError,
     Throttled,
     TransientError,
-    WindowTooLarge,
 )
 from etl.settings import Secret
 
@@ -79,11 +83,18 @@ __all__ = [
     "Cohort",
     "CohortState",
     "CohortStatus",
+    "CohortUpload",
     "CohortUsage",
     "DownloadedFile",
     "Endpoint",
     "Ingested",
+    "MembershipChange",
     "PollPolicy",
+    "Segmentation",
+    "SegmentationQuery",
+    "UserActivity",
+    "UserMatch",
+    "UserSearch",
     "damaged_members",
     "requests_of",
 ]
@@ -94,7 +105,7 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_HOPS = 3
 
 
-class AmplitudeClient(Tracking, Identifying, AmplitudeBase):
+class AmplitudeClient(Tracking, Identifying, Dashboard, CohortChanges, AmplitudeBase):
     """One Amplitude project. Threads may share it; it holds no connection of another thread."""
 
     # Cohorts
@@ -278,34 +289,47 @@ class AmplitudeClient(Tracking, Identifying, AmplitudeBase):
         own checksums are `damaged_members`' task. Raises NoData (404), WindowTooLarge (400, 504),
         ConfigurationError for hours that cannot be asked for, before any request.
         """
-        first, last = checked_hours(first_hour, last_hour)
-        params = [("start", first.strftime("%Y%m%dT%H")), ("end", last.strftime("%Y%m%dT%H"))]
-        smaller = "ask for fewer hours; a single hour that is too large can only be read through Amplitude's S3 export"
-        heavy = Meaning(WindowTooLarge, "Amplitude refused the export: most likely it is too large", smaller)
-        slow = Meaning(WindowTooLarge, "Amplitude gave up building the export", smaller)
-        meanings = {404: Meaning(NoData, "There are no events in these hours"), 400: heavy, 504: slow}
+        params = export_parameters(first_hour, last_hour)
 
         def fetch() -> DownloadedFile:
-            with self._http.get(
-                "/api/2/export",
-                params=params,
-                meanings=meanings,
-                read_timeout=self._download_timeout,
-                encoding="identity",
-            ) as answer:
+            with self._asked_to_export(params) as answer:
                 request = answer.request
                 body = answer.chunks(counted(answer.received(), on_bytes))
                 return save(archive_only(body, request), target, lambda aside: check_archive(aside, request))
 
-        def attempt() -> DownloadedFile:
-            try:
-                return fetch()
-            except NoData as error:
-                if is_foreign_page(error):
-                    raise DamagedDownload("The 404 is a web page, not Amplitude's", where=error.where) from None
-                raise
+        return retry(fetch, policy=self._retry, clock=self._clock)
 
-        return retry(attempt, policy=self._retry, clock=self._clock)
+    @contextmanager
+    def export_stream(self, first_hour: datetime, last_hour: datetime) -> Iterator[Iterator[bytes]]:
+        """The same zip as chunks that are read as they arrive, inside the `with`.
+
+        Repeated only before the first chunk: what breaks off later raises NetworkError or DamagedDownload, and what was
+        read until then is no archive. Raises what `export` raises.
+        """
+        params = export_parameters(first_hour, last_hour)
+        with ExitStack() as stack:
+
+            def begin() -> Iterator[bytes]:
+                answer = stack.enter_context(self._asked_to_export(params))
+                return archive_only(answer.chunks(), answer.request)
+
+            yield retry(begin, policy=self._retry, clock=self._clock)
+
+    @contextmanager
+    def _asked_to_export(self, params: Sequence[tuple[str, str]]) -> Iterator[Answer]:
+        try:
+            with self._http.get(
+                "/api/2/export",
+                params=params,
+                meanings=EXPORT_MEANINGS,
+                read_timeout=self._download_timeout,
+                encoding="identity",
+            ) as answer:
+                yield answer
+        except NoData as error:
+            if is_foreign_page(error):
+                raise DamagedDownload("The 404 is a web page, not Amplitude's", where=error.where) from None
+            raise
 
     def _usage(self) -> CohortUsage | None:
         with self._http.get("/api/3/cohorts/usage") as answer:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 from etl.clients.http import Answer
+from etl.clients.meanings import Meaning
 from etl.errors import (
     ConfigurationError,
     NetworkError,
@@ -16,9 +17,16 @@ from etl.errors import (
     ServerError,
     Throttled,
     TransientError,
+    WindowTooLarge,
 )
 
 LONGEST_EXPORT = timedelta(days=365)
+_SMALLER = "ask for fewer hours; a single hour that is too large can only be read through Amplitude's S3 export"
+EXPORT_MEANINGS = {
+    404: Meaning(NoData, "There are no events in these hours"),
+    400: Meaning(WindowTooLarge, "Amplitude refused the export: most likely it is too large", _SMALLER),
+    504: Meaning(WindowTooLarge, "Amplitude gave up building the export", _SMALLER),
+}
 
 
 def segment(text: str, kind: str) -> str:
@@ -53,6 +61,13 @@ def counted_already(error: TransientError) -> NetworkError:
     return known
 
 
+def surely_not_done(error: TransientError) -> bool:
+    """Whether a request that changes something changed nothing, so that it may be sent again whatever it does."""
+    if isinstance(error, NetworkError):
+        return not error.maybe_done
+    return error.status in (429, 503)
+
+
 def refused_link(answer: Answer) -> ProfilemillError:
     """What a file store's refusal means. Its body quotes the signature, so nothing of it is kept."""
     place = {"status": answer.status, "request": answer.request}
@@ -73,6 +88,12 @@ def is_foreign_page(error: NoData) -> bool:
     """A proxy's 404 page, or that of a wrong base URL, must not count as "no events"."""
     body = (error.body or "").lower()
     return body.startswith("<") and "raw data" not in body
+
+
+def export_parameters(first_hour: datetime, last_hour: datetime) -> list[tuple[str, str]]:
+    """The query of an export; ConfigurationError for hours that cannot be asked for."""
+    first, last = checked_hours(first_hour, last_hour)
+    return [("start", first.strftime("%Y%m%dT%H")), ("end", last.strftime("%Y%m%dT%H"))]
 
 
 def checked_hours(first: datetime, last: datetime) -> tuple[datetime, datetime]:

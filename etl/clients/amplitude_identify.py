@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
+from etl.clients.amplitude_answers import surely_not_done
 from etl.clients.amplitude_base import AmplitudeBase
 from etl.clients.amplitude_names import as_list, named
 from etl.clients.amplitude_tracking import encoded
@@ -16,7 +17,6 @@ from etl.errors import (
     ConfigurationError,
     CredentialsError,
     FatalError,
-    NetworkError,
     PayloadTooLarge,
     ServerError,
     TransientError,
@@ -81,15 +81,9 @@ class Identifying(AmplitudeBase):
                     raise self._ingestion.error(answer, {200: Meaning(ServerError, "Amplitude did not answer with success")}, text)
 
         def worth_it(error: TransientError) -> bool:
-            return repeatable or _surely_not_done(error)
+            return repeatable or surely_not_done(error)
 
         retry(attempt, policy=self._retry, clock=self._clock, allowed=worth_it)
-
-
-def _surely_not_done(error: TransientError) -> bool:
-    if isinstance(error, NetworkError):
-        return not error.maybe_done
-    return error.status in (429, 503)
 
 
 def check_properties(properties: object, key: str, index: int) -> None:

@@ -96,8 +96,33 @@ class Tracking(AmplitudeBase):
         The client's default ids are filled in, the 14 camelCase keys accepted, and an event without `insert_id` gets one, so
         that no repetition counts twice. Raises what `upload` raises; ConfigurationError for what is no event.
         """
-        ready = [named(event, {**self._defaults, "insert_id": uuid.uuid4().hex}) for event in as_list(events, "an event")]
+        return self._track([self._prepared(event) for event in as_list(events, "an event")], min_id_length, endpoint)
 
+    def track_all(
+        self, events: Iterable[Mapping[str, Any]], *, min_id_length: int | None = None, endpoint: Endpoint = HTTP_V2
+    ) -> Iterator[Ingested]:
+        """Sends any number of events, as `track` does, in as few requests as the endpoint's limits allow: one result each.
+
+        Stops at the first error, whose `where` says how many events were `acknowledged` before; the indexes of InvalidEvents
+        count from the first event of all.
+        """
+        done = 0
+        ready = (self._prepared(event) for given in events for event in as_list(given, "an event"))
+        for part in requests_of(ready, endpoint):
+            try:
+                ingested = self._track(part, min_id_length, endpoint)
+            except ProfilemillError as error:
+                if isinstance(error, InvalidEvents):
+                    _count_from(error, done)
+                error.at(acknowledged=done)
+                raise
+            done += len(part)
+            yield ingested
+
+    def _prepared(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        return named(event, {**self._defaults, "insert_id": uuid.uuid4().hex})
+
+    def _track(self, ready: Sequence[Mapping[str, Any]], min_id_length: int | None, endpoint: Endpoint) -> Ingested:
         def worth_it(error: TransientError) -> bool:
             return not (isinstance(error, EventsThrottled) and (error.daily_devices or error.daily_users))
 
@@ -124,8 +149,7 @@ class Tracking(AmplitudeBase):
         error = self._ingestion.error(answer, {answer.status: meaning}, text)
         if isinstance(error, InvalidEvents):
             error.reasons = reasons_of(found)
-            named = "; ".join(f"event {index}: {reason}" for index, reason in list(error.reasons.items())[:_MOST_NAMED])
-            error.value = f"{error.value} ({named})" if named else error.value
+            error.value = _with_reasons(error.value or "", error.reasons)
             error.silenced = _indexes(found.get("silenced_events"))
             error.throttled = _indexes(found.get("throttled_events"))
         if isinstance(error, EventsThrottled):
@@ -183,6 +207,20 @@ def reasons_of(found: Mapping[str, Any]) -> dict[int, str]:
     for index in _indexes(found.get("silenced_events")):
         reasons.setdefault(index, []).append(str(found.get("error") or "its device is silenced"))
     return {index: ", ".join(texts) for index, texts in sorted(reasons.items())}
+
+
+def _with_reasons(words: str, reasons: Mapping[int, str]) -> str:
+    """Amplitude's words, with its reasons for the first few events."""
+    listed = "; ".join(f"event {index}: {reason}" for index, reason in list(reasons.items())[:_MOST_NAMED])
+    return f"{words} ({listed})" if listed else words
+
+
+def _count_from(error: InvalidEvents, first: int) -> None:
+    words = (error.value or "").partition(" (event ")[0]
+    error.reasons = {first + index: reason for index, reason in error.reasons.items()}
+    error.silenced = tuple(first + index for index in error.silenced)
+    error.throttled = tuple(first + index for index in error.throttled)
+    error.value = _with_reasons(words, error.reasons)
 
 
 def _ingested(found: Mapping[str, Any], sent: int) -> Ingested:

@@ -14,12 +14,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from etl.sandbox import cohort_files, ingestion
+from etl.sandbox import cohort_changes, cohort_files, ingestion
 from etl.sandbox.control import control_routes
 from etl.sandbox.exports import export
 from etl.sandbox.ingestion import Posted
 from etl.sandbox.mparticle import mparticle_routes
+from etl.sandbox.people_queries import useractivity, usersearch
 from etl.sandbox.replies import BrokenOff, error, status_fault
+from etl.sandbox.segmentation import segmentation
 from etl.sandbox.state import Asked, Sandbox, SandboxOptions
 
 __all__ = ["SandboxOptions", "create_app"]
@@ -52,6 +54,11 @@ def create_app(options: SandboxOptions) -> Starlette:
         _route(sandbox, "/api/5/cohorts/request-status/{id}", "cohort_status", cohort_files.status),
         _route(sandbox, "/api/5/cohorts/request/{id}/file", "cohort_file", cohort_files.file),
         _route(sandbox, "/s3/cohorts/{id}.csv", "s3", cohort_files.s3, credentials=False),
+        _route(sandbox, "/api/2/usersearch", "usersearch", usersearch),
+        _route(sandbox, "/api/2/useractivity", "useractivity", useractivity),
+        _route(sandbox, "/api/2/events/segmentation", "segmentation", segmentation),
+        _post(sandbox, "/api/3/cohorts/upload", "cohort_upload", cohort_changes.upload, credentials=True),
+        _post(sandbox, "/api/3/cohorts/membership", "cohort_membership", cohort_changes.membership, credentials=True),
         _post(sandbox, "/2/httpapi", "httpapi", ingestion.httpapi),
         _post(sandbox, "/batch", "batch", ingestion.batch),
         _post(sandbox, "/identify", "identify", ingestion.identify),

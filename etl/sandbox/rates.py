@@ -25,6 +25,13 @@ class Window:
                 del self._counts[name]
         return {name: self._counts[name] + count for name, count in more.items() if self._counts[name] + count > most}
 
+    def admit(self, name: str, count: int, most: float, now: datetime) -> bool:
+        """Counts it, unless there would be more than `most` then."""
+        if self.above({name: count}, most, now):
+            return False
+        self.add({name: count}, now)
+        return True
+
     def add(self, more: Mapping[str, int], now: datetime) -> None:
         for name, count in more.items():
             self._entries.append((now, name, count))

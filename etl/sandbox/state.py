@@ -11,6 +11,7 @@ from typing import Any
 
 from etl.sandbox.data import Cohort, SampleSpec
 from etl.sandbox.faults import Fault, FaultPlan
+from etl.sandbox.rates import Window
 from etl.sandbox.store import Store, folder_store, sample_store
 from etl.sandbox.tracked import Tracked
 from etl.settings import Clock
@@ -26,7 +27,8 @@ class SandboxOptions:
     Cohorts of more than `inline_members` rows are redirected. `repeated_header` and `group_cohorts` are ids of cohorts
     whose file repeats the `amplitude_id` column, or is that of a group cohort with TABs before its cells. Uploads are
     refused above `events_per_second` of one user or device, averaged over 30 seconds (`batch_events_per_second` for Batch),
-    and Batch above `daily_events` in 24 hours; None: never. Hours are exported `export_delay` after their beginning.
+    and Batch above `daily_events` in 24 hours; None: never. Searches and activities are limited by number, other queries of
+    the dashboard by cost. Hours are exported `export_delay` after their beginning.
     """
 
     sample: SampleSpec = field(default_factory=SampleSpec)
@@ -49,6 +51,8 @@ class SandboxOptions:
     events_per_second: int | None = 30
     batch_events_per_second: int | None = 1000
     daily_events: int | None = 500_000
+    people_queries_per_hour: int = 360
+    query_cost_per_5_minutes: int = 1000
 
 
 @dataclass
@@ -86,6 +90,8 @@ class Sandbox:
         self._monthly: Counter[str] = Counter()
         self._requests: dict[str, CohortRequest] = {}
         self._links: dict[str, tuple[str, datetime]] = {}
+        self._people_queries = Window(timedelta(hours=1))
+        self._query_cost = Window(timedelta(minutes=5))
 
     def now(self) -> datetime:
         """The sandbox's time, naive UTC."""
@@ -128,6 +134,16 @@ class Sandbox:
             request = CohortRequest(f"r{len(self._requests) + 1:04d}{cohort.entry['id']}", cohort, columns)
             self._requests[request.request_id] = request
             return request
+
+    def may_look_up(self) -> bool:
+        """Counts one query about people, unless there were too many."""
+        with self._lock:
+            return self._people_queries.admit("all", 1, self.options.people_queries_per_hour, self.now())
+
+    def may_compute(self, cost: int) -> bool:
+        """Counts the cost of a query, unless it goes beyond the limit."""
+        with self._lock:
+            return self._query_cost.admit("all", cost, self.options.query_cost_per_5_minutes, self.now())
 
     def request(self, request_id: str) -> CohortRequest | None:
         with self._lock:

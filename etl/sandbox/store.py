@@ -75,6 +75,22 @@ class Store:
         with self._lock:
             return self._cohorts.get(cohort_id)
 
+    def events(self, *needles: str) -> Iterator[dict[str, Any]]:
+        """Every exported event once, in the order of the hours; with `needles` at least those that hold one as a text."""
+        wanted = [json.dumps(needle, ensure_ascii=False)[1:-1].encode() for needle in needles]
+        wanted = [] if any(not needle.isascii() for needle in needles) else wanted  # it may be written with escapes
+        for hour in self._between():
+            seen: set[str] = set()
+            for line in self._lines(hour):
+                if wanted and not any(needle in line for needle in wanted):
+                    continue
+                event = _object(line)
+                if event is None or event.get("uuid") in seen:
+                    continue
+                if event.get("uuid"):
+                    seen.add(event["uuid"])
+                yield event
+
     def known_people(self) -> list[tuple[int, str | None]]:
         """(amplitude_id, user_id) of every member of a cohort that has a number."""
         found = []
@@ -119,6 +135,13 @@ class Store:
         with self._lock:
             every = self._hours | set(self._added)
         return sorted(hour for hour in every if (start or hour) <= hour <= (end or hour))
+
+    def _lines(self, hour: datetime) -> Iterator[bytes]:
+        with self._lock:
+            added = list(self._added.get(hour, ()))
+        for member in self._load(hour) if hour in self._hours else ():
+            yield from gzip.decompress(member.content).split(b"\n")
+        yield from added
 
     def _of_hour(self, hour: datetime) -> tuple[Member, ...]:
         with self._lock:
@@ -187,6 +210,14 @@ def _upload_hour(event: dict[str, Any]) -> datetime:
     if when.tzinfo is not None:
         when = when.astimezone(UTC).replace(tzinfo=None)
     return when.replace(minute=0, second=0, microsecond=0)
+
+
+def _object(line: bytes) -> dict[str, Any] | None:
+    try:
+        found = json.loads(line.decode("utf-8-sig"))
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _cell(value: object) -> str:

@@ -6,13 +6,13 @@ import gzip
 import json
 import zipfile
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from etl import errors
-from etl.clients.amplitude import BATCH, AmplitudeClient, Endpoint
+from etl.clients.amplitude import BATCH, AmplitudeClient, Endpoint, SegmentationQuery, requests_of
 from etl.sandbox.amplitude import SandboxOptions
 from etl.sandbox.data import SampleSpec
 from etl.sandbox.faults import parse_faults
@@ -89,3 +89,58 @@ def test_a_wrong_key_and_short_ids(client: AmplitudeClient, sandbox: RunningSand
             wrong.track(short, min_id_length=3)
         with pytest.raises(errors.CredentialsError):
             wrong.identify({"user_id": "bob", "user_properties": {"a": 1}})
+
+
+def test_people_and_what_they_did_are_found(client: AmplitudeClient) -> None:
+    events = [{"event_type": "Order Completed", "user_id": "u-many", "time": 1709338350000 + index} for index in range(2500)]
+    for part in requests_of(events, BATCH):
+        client.track(part, endpoint=BATCH)
+    ((match,), kind) = (client.user_search("u-many").matches, client.user_search("u-ma").type)
+    assert (match.user_id, kind) == ("u-many", "match_user_prefix")
+    assert client.user_search("nobody-here").type == "nomatch"
+    some, every = client.user_activity(match.amplitude_id, most=2400), client.user_activity(match.amplitude_id, most=2500)
+    assert (len(some.events), some.truncated, len(every.events), every.truncated) == (2400, True, 2500, False)
+    assert len({event["uuid"] for event in every.events}) == 2500
+    assert client.user_activity(5).found is False
+    day = HOUR.date()
+    counted = client.event_segmentation(SegmentationQuery("Order Completed", day, day, metric="totals"))
+    assert list(counted.rows()) == [(0, "2024-03-02", 2500)]
+    with pytest.raises(errors.BadRequest, match="Invalid event type Nothing"):
+        client.event_segmentation(SegmentationQuery("Nothing", day, day))
+
+
+def test_the_budget_of_queries_is_kept_by_waiting(client: AmplitudeClient, time: FakeTime) -> None:
+    year = SegmentationQuery("_all", date(2023, 4, 1), HOUR.date())
+    for _ in range(3):
+        assert client.event_segmentation(year).cost == 337
+    assert time.slept == [75.0] * 4
+
+
+def test_a_cohort_is_made_changed_and_downloaded(client: AmplitudeClient, tmp_path: Path) -> None:
+    client.track([{"event_type": "a", "user_id": name} for name in ("u-new-1", "u-new-2", "u-new-3")])
+    made = client.upload_cohort("New", ["u-new-1", "u-new-2", "nobody"], app_id=123456, owner="ana@example.com")
+    assert (made.matched, made.given, made.invalid_ids_sample) == (2, 3, ("nobody",))
+    change = client.change_cohort_members(made.cohort_id, add=["u-new-3", "no"], remove=["u-new-1"])
+    assert change.skipped == ("no",)
+    (cohort,) = [one for one in client.list_cohorts() if one.id == made.cohort_id]
+    assert (cohort.name, cohort.size) == ("New", 2)
+    request_id = client.request_cohort(made.cohort_id, props=False)
+    client.wait_for_cohort(request_id)
+    file = client.download_cohort(request_id, tmp_path / "members.csv")
+    assert [line.split(",")[1] for line in file.path.read_text().splitlines()[1:]] == ['"u-new-2"', '"u-new-3"']
+    usage = client.cohort_usage()
+    assert usage is not None
+    assert (usage.used, usage.limit) == (1, 500)
+
+
+def test_an_export_is_a_stream_too(client: AmplitudeClient, sandbox: RunningSandbox, tmp_path: Path) -> None:
+    client.track({"event_type": "a", "user_id": "u-1042"})
+    whole = client.export(HOUR, HOUR, tmp_path / "events.zip").path.read_bytes()
+    sandbox.state.faults.add(parse_faults(["export:503", "export:html"]))
+    with client.export_stream(HOUR, HOUR) as chunks:
+        assert b"".join(chunks) == whole
+    sandbox.state.faults.add(parse_faults(["export:reset"]))
+    with pytest.raises(errors.TransientError), client.export_stream(HOUR, HOUR) as chunks:
+        list(chunks)
+    with pytest.raises(errors.NoData), client.export_stream(HOUR - timedelta(hours=1), HOUR - timedelta(hours=1)):
+        pass
