@@ -15,6 +15,8 @@ from etl.faults import Fault, nearest
 # Whatever looks like a credential's key, also when it is misspelt.
 _SECRET = re.compile(r"""(?i)([\w-]*(?:key|secr|passw|token|url|login)[\w-]*["']?\s*:\s*)((?!["']?\$\{)(?:"[^"]*"|'[^']*'|[^\s,}{\[]+))""")
 
+_MOST_LISTED = 6
+
 
 def without_secrets(line: str) -> str:
     """The line with the values of keys, secrets and URLs starred out, unless they are variables; its length stays."""
@@ -45,7 +47,10 @@ class Marks:
             message, location = f"there is no type {error['ctx']['tag']!r}", (*location, "type")
             hint = nearest(error["ctx"]["tag"], types) or f"known types: {', '.join(types)}"
         elif error["type"] == "literal_error":
-            hint = nearest(self._written(location), re.findall(r"'([^']*)'", error["ctx"]["expected"]))
+            values = re.findall(r"'([^']*)'", error["ctx"]["expected"])
+            hint = nearest(self._written(location), values)
+            if hint is not None and len(values) > _MOST_LISTED:
+                message = f"this is none of the {len(values)} values that there are"
         return self.fault("J003", location, message, hint, last_is_key=error["type"] == "extra_forbidden")
 
     def fault(self, code: str, path: tuple[Any, ...], message: str, hint: str | None = None, *, last_is_key: bool = False) -> Fault:
