@@ -28,7 +28,7 @@ from etl.sandbox.faults import parse_faults
 from etl.sandbox.people import SampleSpec
 from etl.sandbox.server import RunningSandbox, running_sandbox
 from etl.sandbox.state import SandboxOptions
-from etl.windows import Window, floor_hour
+from etl.windows import Window, floor_hour, parse_hour
 from tests.clients.service import FakeTime
 from tests.pipeline.forwards import put, rejects_of, webhook, write_forwarding
 from tests.pipeline.projects import profilemill
@@ -241,3 +241,20 @@ def test_the_command(tmp_path: Path) -> None:
         assert "1 files sent, the newest 1.jsonl; 0 waiting in the inbox" in stands.stdout
         with pytest.raises(ConfigurationError, match="--force is for jobs that import"):
             check_options(open_project(jobs), ["to-amplitude"], Options(force=True))
+
+
+def test_rejects_of_imports_and_of_forwarding_share_a_table(tmp_path: Path) -> None:
+    """Imports know no `reason`; their rejects come before and after those that have one, and rebuilding keeps both."""
+    sample = SampleSpec(people=20, events=300, broken_lines=0.1)
+    with running_sandbox(SandboxOptions(sample=sample)) as running:
+        project = open_project(write_forwarding(tmp_path, running.url))
+        put(tmp_path, "1.jsonl", [webhook(1), "no json"])
+        day = Window(parse_hour("2022-11-21T00"), parse_hour("2022-11-21T12"))
+        rejects = run_events(project, "shop-events", day).rejects
+        run_forwarding(project, "to-amplitude")
+        rejects += run_events(project, "shop-events", Window(day.end, day.end + timedelta(hours=12))).rejects
+        for _ in range(2):
+            found = [(row["stream"], row["reason"]) for row in rejects_of(tmp_path)]
+            assert sorted(found, key=str) == [("amplitude_events", None)] * rejects + [("nami", "the line is not JSON")]
+            profiles = build(project).profiles
+            assert rebuild_from_landing(project).build.profiles == profiles > 0
