@@ -57,6 +57,7 @@ class _Assembly:
         time = self._time() if draft.time else base.time if base else None
         key = self._expression(draft.key) if draft.key else base.key if base else None
         where = self._condition(draft.where) if draft.where else base.where if base else None
+        self._check_bases()
         if self._of_event:
             self._check_event(fields)
         if self._faults.found:
@@ -191,6 +192,13 @@ class _Assembly:
                     width=len(name),
                 )
         return tuple(placed.text for placed in self._draft.by)
+
+    def _check_bases(self) -> None:
+        for base in self._bases:
+            if base.gives_events != self._of_event:
+                what = "events" if base.gives_events else "fields of profiles"
+                placed = next((one for one in self._draft.extends if one.text == base.name), self._draft.extends[0])
+                self._faults.add("E416", f"{base.name} gives {what}, which this mapping does not", placed.start, width=len(placed.text))
 
     def _check_event(self, fields: dict[str, Field]) -> None:
         """An event is made of one record, so nothing in it is merged; and its fields must have room beside each other."""

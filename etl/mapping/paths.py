@@ -1,4 +1,4 @@
-"""Where a field of an event stands: `user_properties.plan` nests, `events[0].data` is the first member of a list.
+"""Where a field of an event stands: `user.plan` nests, `events[0].data` is the first member of a list.
 
 The notation is that of the flat keys that `match` reads (lql.md 4), the other way round.
 """

@@ -114,6 +114,23 @@ def test_into_counts_as_a_change(tmp_path: Path) -> None:
     assert load(tmp_path, fields).fingerprint != load(tmp_path, "into: event\n" + fields).fingerprint
 
 
+def test_events_and_profiles_do_not_extend_each_other(tmp_path: Path) -> None:
+    load(tmp_path, DOCUMENT)
+    (tmp_path / "more.yaml").write_text("extends: [shop]\nfields: [{field: more, from: more, kind: value}]", encoding="utf-8")
+    more = EventMapping(load_mapping("more", [tmp_path])).event({"id": "u", "more": [1]})
+    assert more == {"user_id": "u", "more": [1]}
+    for name, text in (
+        ("profile", "into: user\nextends: [shop]\nfields: [{field: a, from: a, kind: string}]"),
+        ("event", "into: event\nextends: [plain]\nfields: [{field: a, from: a, kind: string}]"),
+        ("plain", "stream: s\nfields: [{field: b, from: b, kind: string}]"),
+    ):
+        (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(MappingError, match="E416 shop gives events, which this mapping does not"):
+        load_mapping("profile", [tmp_path])
+    with pytest.raises(MappingError, match="E416 plain gives fields of profiles, which this mapping does not"):
+        load_mapping("event", [tmp_path])
+
+
 def test_mapping_test_and_map_show_events(tmp_path: Path) -> None:
     mapping = load(tmp_path, DOCUMENT)
     cases = tmp_path / "shop.test.yaml"
