@@ -193,7 +193,7 @@ def user_search(
 @client_app.command("user-activity", epilog="Example: profilemill client user-activity 356896327775 --most 5000 --json")
 def user_activity(
     amplitude_id: Annotated[int, typer.Argument(metavar="AMPLITUDE_ID", help="As user-search finds it.")],
-    most: Annotated[int, typer.Option("--most", min=1, help="The most events; each 1,000 take a request, of 360 an hour.")] = 1000,
+    most: Annotated[int, typer.Option("--most", min=1, help="The most events; each 1,000 take a request, of 360 an hour.")] = 10_000,
     earliest: Annotated[bool, typer.Option("--earliest", help="The oldest events first, not the newest.")] = False,
     offset: Annotated[int, typer.Option("--offset", min=0, help="Leave out so many events at the beginning.")] = 0,
     authorization: AuthorizationOption = None,

@@ -55,10 +55,10 @@ def objects(source: Path) -> Iterator[dict[str, Any]]:
     ConfigurationError names the line, or the place, that is no object.
     """
     with _opened(source) as file:
-        first = next((line for line in file if line.strip()), "")
+        number, first = next(((number, line) for number, line in enumerate(file, start=1) if line.strip()), (0, ""))
         beginning = first.removeprefix("\ufeff").lstrip()
         if beginning.startswith("{") and _is_whole(beginning):
-            yield from _of_lines(beginning, file)
+            yield from _of_lines(beginning, number, file)
             return
         found = _parsed(beginning + file.read(), "file", str(source)) if beginning else []
     for index, item in enumerate(found if isinstance(found, list) else [found]):
@@ -130,9 +130,9 @@ def _is_whole(text: str) -> bool:
     return True
 
 
-def _of_lines(first: str, rest: Iterable[str]) -> Iterator[dict[str, Any]]:
+def _of_lines(first: str, before: int, rest: Iterable[str]) -> Iterator[dict[str, Any]]:
     yield json.loads(first)
-    for number, line in enumerate(rest, start=2):
+    for number, line in enumerate(rest, start=before + 1):
         if not line.strip():
             continue
         item = _parsed(line, "line", str(number))

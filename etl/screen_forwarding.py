@@ -62,8 +62,7 @@ def show_job(job: ForwardingStatus) -> None:
     newest = f", the newest {escape(job.newest)}" if job.newest else ""
     out.print(f"  {job.files:,} files sent{newest}; {job.pending:,} waiting in the inbox")
     if job.files:
-        skipped = sum(job.skipped.values())
-        counts = [(job.acknowledged, "events sent"), (job.rejects, "rejects"), (job.duplicates, "duplicates"), (skipped, "skipped")]
+        counts = [(job.acknowledged, "events sent"), (job.rejects, "rejects"), (job.duplicates, "duplicates"), (job.left_out, "skipped")]
         out.print("  " + ", ".join(f"{count:,} {label}" for count, label in counts if count or label in ("events sent", "rejects")))
     for sender, until in job.quotas.items():
         out.print(f"  {escape(sender)} has used up its daily quota until {until}")

@@ -7,7 +7,16 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "all_proxy", "PROFILEMILL_JOBS"):
+    for name in (
+        "http_proxy",
+        "https_proxy",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "all_proxy",
+        "PROFILEMILL_JOBS",
+        "AMPLITUDE_TOKEN_ENDPOINT",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 

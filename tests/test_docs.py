@@ -48,7 +48,7 @@ def test_the_page_on_the_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     page = (ROOT / "docs/client.md").read_text(encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("AMPLITUDE_TOKEN_ENDPOINT", raising=False)
-    with running_sandbox(SandboxOptions(export_delay=timedelta(0))) as sandbox:
+    with running_sandbox(SandboxOptions(export_delay=timedelta(0), polls_before_ready=0)) as sandbox:
         page = page.replace("http://127.0.0.1:8123", sandbox.url)
         (exports,) = re.findall(r"```\nexport (.*)\n```", page)
         for name, _, value in (pair.partition("=") for pair in exports.split()):

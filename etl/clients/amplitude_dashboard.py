@@ -63,7 +63,7 @@ class Dashboard(AmplitudeBase):
 
         return retry(attempt, policy=self._retry, clock=self._clock)
 
-    def user_activity(self, amplitude_id: int | str, *, most: int = _PAGE, earliest: bool = False, offset: int = 0) -> UserActivity:
+    def user_activity(self, amplitude_id: int | str, *, most: int = 10 * _PAGE, earliest: bool = False, offset: int = 0) -> UserActivity:
         """A person and at most `most` of their events, the newest first or, with `earliest`, the oldest.
 
         One request per 1,000 events (360 an hour are allowed), and one more where it is not clear otherwise whether there

@@ -108,16 +108,16 @@ class Tracking(AmplitudeBase):
         """
         done = 0
         ready = (self._prepared(event) for given in events for event in as_list(given, "an event"))
-        for part in requests_of(ready, endpoint):
-            try:
+        try:
+            for part in requests_of(ready, endpoint):
                 ingested = self._track(part, min_id_length, endpoint)
-            except ProfilemillError as error:
-                if isinstance(error, InvalidEvents):
-                    _count_from(error, done)
-                error.at(acknowledged=done)
-                raise
-            done += len(part)
-            yield ingested
+                done += len(part)
+                yield ingested
+        except ProfilemillError as error:
+            if isinstance(error, InvalidEvents):
+                _count_from(error, done)
+            error.at(acknowledged=done)
+            raise
 
     def _prepared(self, event: Mapping[str, Any]) -> dict[str, Any]:
         return named(event, {**self._defaults, "insert_id": uuid.uuid4().hex})

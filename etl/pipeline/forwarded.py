@@ -18,20 +18,40 @@ from typing import Any
 import pyarrow as pa
 
 from etl.destinations.receipts import Rejected
+from etl.engines.local import connect, rows
+from etl.engines.sql import quote
 from etl.lake.attempts import file_name, remove_attempts
 from etl.lake.layout import Lake
-from etl.lake.loads import Load, commit_loads, current_loads
-from etl.lake.tables import commit, new_token, schema_of, write_file
+from etl.lake.loads import FORWARDING, Load, all_loads, commit_loads
+from etl.lake.tables import commit, files_of, new_token, relation, schema_of, write_file
 from etl.landing.manifest import MANIFEST, Landed, LoadId, read_manifest
 from etl.landing.store import arriving, place
 from etl.settings import Clock
 
-FORWARDING = "forwarding"
+_SUMMED = ("lines", "events", "acknowledged", "rejects", "duplicates", "left_out")
 
 
-def forwarded_loads(lake: Lake, job: str) -> list[Load]:
-    """The files that a job is done with."""
-    return [load for load in current_loads(lake).values() if load.stream == FORWARDING and load.scope == job]
+def is_forwarded(lake: Lake, load: LoadId) -> bool:
+    """Whether this content has been sent on."""
+    return bool(all_loads(lake, forwarded=True, named=[str(load)]))
+
+
+def forwarded_counts(lake: Lake, job: str) -> dict[str, Any]:
+    """The `files` that a job is done with, the name of the `newest`, and the sums of their counts."""
+    source = relation(lake.loads, (file.path for file in files_of(lake.loads) if file.partition["stream"] == FORWARDING))
+    if source is None:
+        return {"files": 0, "newest": None} | dict.fromkeys(_SUMMED, 0)
+    sums = ", ".join(f"CAST(coalesce(sum(CAST(details->>'$.{name}' AS BIGINT)), 0) AS BIGINT) AS {name}" for name in _SUMMED)
+    connection = connect()
+    try:
+        (found,) = rows(
+            connection,
+            f"""SELECT count(*) AS files, arg_max(details->>'$.file', committed_at) AS newest, {sums} FROM (
+            SELECT * FROM {source} WHERE scope = {quote(job)} QUALIFY row_number() OVER (PARTITION BY load ORDER BY sequence DESC) = 1)""",
+        )
+    finally:
+        connection.close()
+    return found
 
 
 def land_file(lake: Lake, load: LoadId, file: Path, clock: Clock) -> Landed:

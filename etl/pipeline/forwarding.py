@@ -27,10 +27,11 @@ from etl.destinations.receipts import Delivered, Outgoing, Receipt
 from etl.errors import ConfigurationError, DataError, ProfilemillError
 from etl.jobs import resolve_variables
 from etl.jobs_forwarding import AmplitudeDestination, ForwardingJob, MparticleDestination
+from etl.lake.loads import FORWARDING
 from etl.landing.manifest import Landed, LoadId, slug, write_json
 from etl.mapping import load_mapping
 from etl.mapping.apply import EventMapping
-from etl.pipeline.forwarded import FORWARDING, commit_file, forwarded_loads, land_file
+from etl.pipeline.forwarded import commit_file, is_forwarded, land_file
 from etl.pipeline.outgoing import Translated, Translation, bad_line, feed_finder, outgoing, source_of
 from etl.pipeline.project import Progress, Project
 from etl.reports import ForwardingReport
@@ -128,7 +129,7 @@ class _File:
 
     def run(self) -> ForwardingReport:
         load = LoadId(FORWARDING, self.name, inbox.load_id(self.job.source, self.path).rpartition("/")[2])
-        if any(done.unit == load.unit for done in forwarded_loads(self.project.lake, self.name)):
+        if is_forwarded(self.project.lake, load):
             self.report.repeated.append(self.path.name)
             inbox.write_receipt(self.path, self.name, {"load": str(load), "note": "the same content was forwarded already"})
             return self.report
@@ -217,6 +218,7 @@ class _File:
             "rejects": len(receipt.rejections),
             "duplicates": self.found.duplicates,
             "skipped": self.report.skipped,
+            "left_out": sum(self.report.skipped.values()),
             "misfits": self.report.misfits,
         }
         commit_file(

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from dataclasses import dataclass, field
 
 from etl.errors import ConfigurationError
 from etl.jobs_forwarding import ForwardingJob
-from etl.pipeline.forwarded import forwarded_loads
+from etl.pipeline.forwarded import forwarded_counts
 from etl.pipeline.forwarding import read_quotas
 from etl.pipeline.project import Project
 from etl.sources import inbox
 
-_COUNTED = ("lines", "events", "acknowledged", "rejects", "duplicates")
-
 
 @dataclass
 class ForwardingStatus:
-    """A job's files in sum. `pending` files have events to send; `quotas` tells whose daily quota is used up until when."""
+    """A job's files in sum; events `left_out` are not meant to be sent. `pending` files have events to send; `quotas` tells whose daily quota is used up until when."""
 
     job: str
     source: str
@@ -31,21 +27,14 @@ class ForwardingStatus:
     acknowledged: int = 0
     rejects: int = 0
     duplicates: int = 0
-    skipped: dict[str, int] = field(default_factory=dict)
+    left_out: int = 0
     quotas: dict[str, str] = field(default_factory=dict)
     fault: str | None = None
 
 
 def forwarding_status(project: Project, name: str, job: ForwardingJob) -> ForwardingStatus:
     """The state of one job. Asks nobody and writes nothing."""
-    loads = sorted(forwarded_loads(project.lake, name), key=lambda load: load.committed_at)
-    found = ForwardingStatus(name, job.source, job.destination, files=len(loads))
-    for load in loads:
-        details = json.loads(load.details)
-        for column in _COUNTED:
-            setattr(found, column, getattr(found, column) + details[column])
-        found.skipped = dict(Counter(found.skipped) + Counter(details["skipped"]))
-        found.newest = details["file"]
+    found = ForwardingStatus(name, job.source, job.destination, **forwarded_counts(project.lake, name))
     found.quotas = {sender: until.isoformat(timespec="seconds") for sender, until in read_quotas(project, job).items()}
     try:
         found.pending = len(inbox.pending_files(job.inbox, name))

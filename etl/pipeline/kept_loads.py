@@ -25,8 +25,8 @@ def keep_loads(lake: Lake, beside: Lake, mapped_anew: str | None, choose: Callab
     replaced where it was replaced in `lake` since. No load of `lake` is committed meanwhile, so what is taken over is whole.
     """
     with lake.writing():
-        chosen = [load for load in current_loads(lake).values() if choose(load)]
-        known = current_loads(beside)
+        chosen = [load for load in current_loads(lake, forwarded=True).values() if choose(load)]
+        known = current_loads(beside, forwarded=True)
         new = [load for load in chosen if load.load not in known or known[load.load].attempt != load.attempt]
         streams = sorted({load.stream for load in new})
         for stream, fields in stream_fields(lake).items():

@@ -14,13 +14,12 @@ from etl.errors import ConfigurationError
 from etl.faults import nearest
 from etl.lake.attempts import attempt_of, remove_attempts
 from etl.lake.layout import Lake
-from etl.lake.loads import Load, all_loads, compact_loads, in_force
+from etl.lake.loads import FORWARDING, Load, all_loads, compact_loads, in_force
 from etl.lake.swap import BESIDE, mark_ready, swap_in
 from etl.lake.tables import files_of, transaction_of, vacuum
 from etl.landing.manifest import MANIFEST, read_manifest
 from etl.landing.store import drop_attempts
 from etl.mapping import Mapping
-from etl.pipeline.forwarded import FORWARDING
 from etl.pipeline.ingest import Ingest, attempt_folder, ingest
 from etl.pipeline.kept_loads import keep_loads
 from etl.pipeline.project import Project
@@ -120,8 +119,7 @@ def _map_again(
 ) -> None:
     """Maps what is in force and not in `mapped` (attempts by load) into the lake beside; only what `mapping` maps, if given."""
     lake = project.lake
-    in_lake = in_force(all_loads(lake)).values()
-    waiting = [load for load in in_lake if mapped.get(load.load) != load.attempt and load.stream != FORWARDING]
+    waiting = [load for load in in_force(all_loads(lake)).values() if mapped.get(load.load) != load.attempt]
     if mapping is not None:
         waiting = [load for load in waiting if _mapping_of(project, load) == mapping]
     for name, of_job, own in _by_job(project, waiting):
@@ -138,7 +136,7 @@ def _map_again(
 
 
 def _in_force(lake: Lake) -> dict[str, str]:
-    return {load.load: load.attempt for load in in_force(all_loads(lake)).values()}
+    return {load.load: load.attempt for load in in_force(all_loads(lake, forwarded=True)).values()}
 
 
 def _raw_files_gone(loads: list[Load], lake: Lake) -> ConfigurationError:
@@ -154,7 +152,7 @@ def _raw_files_gone(loads: list[Load], lake: Lake) -> ConfigurationError:
 def compact(lake: Lake, on_step: Callable[[str], None] = lambda step: None) -> dict[str, int]:
     """Removes what no reader can see: attempts that do not count, files of old versions, leftovers of killed runs."""
     lake.ensure_writable()
-    committed = all_loads(lake)
+    committed = all_loads(lake, forwarded=True)
     now = in_force(committed)
     counting = {load.attempt for load in now.values()}
     # Replaced attempts that a build has merged: the next build needs their fragments to take them out again.

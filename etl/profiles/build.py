@@ -90,9 +90,7 @@ class _Build:
         applied = transaction_of(self.lake.profiles, "loads") or 0
         work = _input(committed, applied)
         full = full or self.number == 0
-        # A lake may hold nothing but files that were sent on: these are loads without a stream of their own.
-        mapped = any(load.stream in self.streams for load in work.in_force.values())
-        if not (full and mapped) and not any(load.rows for load in [*work.new, *work.replaced]):
+        if not (full and work.in_force) and not any(load.rows for load in [*work.new, *work.replaced]):
             self._repair()
             return self._report(BuildReport(self.number, 0))
         with self.lake.workspace() as (connection, _):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
@@ -42,31 +42,40 @@ def batch(sandbox: Sandbox, posted: Posted, fault: str | None) -> Response:
 
 def identify(sandbox: Sandbox, posted: Posted, fault: str | None) -> Response:
     """`success` as text; 400 with the reason as text."""
-    found = _identifications(sandbox, posted)
-    if isinstance(found, Response):
-        return found
-    for one in found:
-        properties = one.get("user_properties")
-        if not one.get("user_id") and not one.get("device_id"):
-            return PlainTextResponse("missing_user_id_and_device_id", 400)
-        if isinstance(properties, dict) and is_mixed(properties):
-            return PlainTextResponse("invalid_user_properties: operations and other properties cannot be mixed", 400)
-    sandbox.tracked.identify(found)
-    return page(500) if fault == "stored" else PlainTextResponse("success")
+
+    def missing(one: dict[str, Any]) -> str | None:
+        return None if one.get("user_id") or one.get("device_id") else "missing_user_id_and_device_id"
+
+    return _identified(sandbox, posted, fault, "user_properties", missing, sandbox.tracked.identify)
 
 
 def groupidentify(sandbox: Sandbox, posted: Posted, fault: str | None) -> Response:
     """`success` as text; 400 with the reason as text."""
+
+    def missing(one: dict[str, Any]) -> str | None:
+        return None if one.get("group_type") and one.get("group_value") else "missing_group_type_or_group_value"
+
+    return _identified(sandbox, posted, fault, "group_properties", missing, sandbox.tracked.group_identify)
+
+
+def _identified(
+    sandbox: Sandbox,
+    posted: Posted,
+    fault: str | None,
+    key: str,
+    missing: Callable[[dict[str, Any]], str | None],
+    take: Callable[[list[dict[str, Any]]], None],
+) -> Response:
     found = _identifications(sandbox, posted)
     if isinstance(found, Response):
         return found
     for one in found:
-        properties = one.get("group_properties")
-        if not one.get("group_type") or not one.get("group_value"):
-            return PlainTextResponse("missing_group_type_or_group_value", 400)
-        if isinstance(properties, dict) and is_mixed(properties):
-            return PlainTextResponse("invalid_group_properties: operations and other properties cannot be mixed", 400)
-    sandbox.tracked.group_identify(found)
+        properties = one.get(key)
+        mixed = isinstance(properties, dict) and is_mixed(properties)
+        wrong = missing(one) or (f"invalid_{key}: operations and other properties cannot be mixed" if mixed else None)
+        if wrong:
+            return PlainTextResponse(wrong, 400)
+    take(found)
     return page(500) if fault == "stored" else PlainTextResponse("success")
 
 

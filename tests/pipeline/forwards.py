@@ -68,7 +68,7 @@ def rejects_of(folder: Path) -> list[dict[str, Any]]:
     source = relation(lake.rejects, (file.path for file in files_of(lake.rejects)))
     if source is None:
         return []
-    attempts = {load.attempt for load in current_loads(lake).values()}
+    attempts = {load.attempt for load in current_loads(lake, forwarded=True).values()}
     connection = connect()
     try:
         found = rows(connection, f"SELECT * FROM {source} ORDER BY load, line")
