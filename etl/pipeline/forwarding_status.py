@@ -14,7 +14,8 @@ from etl.sources import inbox
 
 @dataclass
 class ForwardingStatus:
-    """A job's files in sum; events `left_out` are not meant to be sent. `pending` files have events to send; `quotas` tells whose daily quota is used up until when."""
+    """A job's files in sum; events `left_out` are not meant to be sent. `pending` files have events to send; `quotas` tells
+    whose daily quota is used up until when."""
 
     job: str
     source: str
