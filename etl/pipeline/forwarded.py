@@ -9,8 +9,8 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -22,18 +22,29 @@ from etl.engines.local import connect, rows
 from etl.engines.sql import quote
 from etl.lake.attempts import file_name, remove_attempts
 from etl.lake.layout import Lake
-from etl.lake.loads import FORWARDING, Load, all_loads, commit_loads
+from etl.lake.loads import FORWARDING, Load, all_loads, commit_loads, compact_loads
 from etl.lake.tables import commit, files_of, new_token, relation, schema_of, write_file
 from etl.landing.manifest import MANIFEST, Landed, LoadId, read_manifest
 from etl.landing.store import arriving, place
 from etl.settings import Clock
 
+# Each commit adds a file to the table; beyond this many they become one.
+_MOST_FILES = 100
 _SUMMED = ("lines", "events", "acknowledged", "rejects", "duplicates", "left_out")
 
 
-def is_forwarded(lake: Lake, load: LoadId) -> bool:
-    """Whether this content has been sent on."""
-    return bool(all_loads(lake, forwarded=True, named=[str(load)]))
+@dataclass(frozen=True)
+class Settled:
+    """A file of which no event is left: `counts` has at least `lines`, `left_out`, `mapping` and `file`."""
+
+    landed: Landed
+    counts: dict[str, Any]
+    rejections: tuple[Rejected, ...]
+
+
+def forwarded_among(lake: Lake, loads: Iterable[LoadId]) -> set[str]:
+    """Which of these contents have been sent on."""
+    return {load.load for load in all_loads(lake, forwarded=True, named=[str(load) for load in loads])}
 
 
 def forwarded_counts(lake: Lake, job: str) -> dict[str, Any]:
@@ -65,28 +76,36 @@ def land_file(lake: Lake, load: LoadId, file: Path, clock: Clock) -> Landed:
         return place(lake.landing, Landed(load, attempt, arrived, (file.name,), clock.now(), (arrived / file.name).stat().st_size))
 
 
-def commit_file(
-    lake: Lake, landed: Landed, job: str, counts: dict[str, Any], rejections: Iterable[Rejected], *, stream: str, clock: Clock
-) -> None:
-    """Puts the rejects of a file and its row of `loads` in force. Doing it again changes nothing.
+def commit_files(lake: Lake, job: str, stream: str, settled: Sequence[Settled], clock: Clock) -> None:
+    """Puts the rejects of files and their rows of `loads` in force, all together. Doing it again changes nothing.
 
-    `counts` has at least `lines` and `mapping`, and `stream` is the name that the rejects get.
+    `stream` is the name that the rejects get.
     """
-    found = list(rejections)
-    day = landed.time.astimezone(UTC).date()
-    row = Load(
+    if not settled:
+        return
+    with lake.writing():
+        remove_attempts(lake.rejects, [one.landed.attempt for one in settled])
+        _add_rejects(lake, stream, [one for one in settled if one.rejections])
+        commit_loads(lake, [_row(job, one, clock) for one in settled], lambda new, old: old is None or old.attempt != new.attempt)
+        if sum(1 for file in files_of(lake.loads) if file.partition["stream"] == FORWARDING) > _MOST_FILES:
+            compact_loads(lake)
+
+
+def _row(job: str, one: Settled, clock: Clock) -> Load:
+    landed, counts = one.landed, one.counts
+    return Load(
         load=str(landed.load),
         stream=FORWARDING,
         scope=landed.load.scope,
         unit=landed.load.unit,
         attempt=landed.attempt,
-        date=day,
+        date=landed.time.astimezone(UTC).date(),
         time=landed.time.astimezone(UTC),
         lines=counts["lines"],
-        records=counts["lines"] - sum(1 for one in found if one.key.startswith("line:")),
+        records=counts["lines"] - sum(1 for rejection in one.rejections if rejection.key.startswith("line:")),
         rows=0,
         duplicates=counts.get("duplicates", 0),
-        rejects=len(found),
+        rejects=len(one.rejections),
         unidentified=0,
         early=0,
         bytes=landed.size,
@@ -97,27 +116,28 @@ def commit_file(
         details=json.dumps(counts, ensure_ascii=False, sort_keys=True),
         committed_at=clock.now(),
     )
-    with lake.writing():
-        remove_attempts(lake.rejects, [landed.attempt])
-        if found:
-            _add_rejects(lake, landed, found, stream, day.isoformat())
-        commit_loads(lake, [row], lambda new, old: old is None or old.attempt != new.attempt)
 
 
-def _add_rejects(lake: Lake, landed: Landed, found: list[Rejected], stream: str, day: str) -> None:
-    load = str(landed.load)
-    made = [
-        {"stream": stream, "member": landed.members[0], "load": load, "_attempt": landed.attempt}
-        | {name: value for name, value in asdict(one).items() if name != "key"}
-        for one in found
-    ]
+def _add_rejects(lake: Lake, stream: str, settled: Sequence[Settled]) -> None:
+    if not settled:
+        return
     texts = ("stream", "member", "code", "text", "reason", "load", "_attempt")
     schema = pa.schema([*((name, pa.string()) for name in texts), ("line", pa.int64())])
+    query = "SELECT * FROM refused ORDER BY line"
+    added = []
     with lake.workspace() as (connection, _):
-        connection.register("refused", pa.Table.from_pylist(made, schema=schema))
-        query = "SELECT * FROM refused ORDER BY line"
-        file = write_file(connection, query, lake.rejects, {"date": day}, file_name(f"{load}-{new_token()}", landed.attempt))
-        commit(lake.rejects, schema_of(connection, query, lake.rejects), add=[file] if file else [])
+        for one in settled:
+            load, attempt = str(one.landed.load), one.landed.attempt
+            made = [
+                {"stream": stream, "member": one.landed.members[0], "load": load, "_attempt": attempt}
+                | {name: value for name, value in asdict(rejection).items() if name != "key"}
+                for rejection in one.rejections
+            ]
+            connection.register("refused", pa.Table.from_pylist(made, schema=schema))
+            day = one.landed.time.astimezone(UTC).date().isoformat()
+            file = write_file(connection, query, lake.rejects, {"date": day}, file_name(f"{load}-{new_token()}", attempt))
+            added += [file] if file else []
+        commit(lake.rejects, schema_of(connection, query, lake.rejects), add=added)
 
 
 def _link_or_copy(file: Path, target: Path) -> None:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from filelock import FileLock
 
@@ -31,7 +31,7 @@ from etl.lake.loads import FORWARDING
 from etl.landing.manifest import Landed, LoadId, slug, write_json
 from etl.mapping import load_mapping
 from etl.mapping.apply import EventMapping
-from etl.pipeline.forwarded import commit_file, is_forwarded, land_file
+from etl.pipeline.forwarded import Settled, commit_files, forwarded_among, land_file
 from etl.pipeline.outgoing import Translated, Translation, bad_line, feed_finder, outgoing, source_of
 from etl.pipeline.project import Progress, Project
 from etl.reports import ForwardingReport
@@ -40,6 +40,8 @@ from etl.sources import inbox
 
 log = logging.getLogger(__name__)
 
+# So many files are committed together: a commit costs as much as sending some thousand events.
+_FILES_AT_ONCE = 100
 _KEYS = {"amplitude": "insert_id", "mparticle": "source_request_id"}
 
 
@@ -68,39 +70,42 @@ def run_forwarding(project: Project, name: str, progress: Progress | None = None
     A file that cannot be read is named in `failed`, and the next one follows; where the destination cannot be reached, the
     rest is left for the next run. Raises ConfigurationError.
     """
+    return forward_files(project, name, [one.name for one in plan_forwarding(project, name)], progress)
+
+
+def forward_files(project: Project, name: str, files: Sequence[str], progress: Progress | None = None) -> ForwardingReport:
+    """`run_forwarding` for some files of the inbox. One call at a time for each job: a second one waits."""
     shown = progress or Progress()
-    check_forwarding(project, name)
-    planned = plan_forwarding(project, name)
+    mapping, job = check_forwarding(project, name), project.forwarding_job(name)
     report = ForwardingReport(name)
-    for done, one in enumerate(planned):
-        shown.on_steps(done, len(planned))
-        try:
-            report.add(forward_file(project, name, one.name, shown))
-        except ConfigurationError:
-            raise
-        except ProfilemillError as error:
-            report.failed[one.name] = str(error)
-            if not isinstance(error, DataError):
-                break
-    shown.on_steps(len(planned), len(planned))
-    return report
-
-
-def forward_file(project: Project, name: str, file: str, progress: Progress | None = None) -> ForwardingReport:
-    """Sends what is left of one file. One at a time for each job: a second one waits.
-
-    Raises TransientError once the retries are used up, and DataError for a file that is damaged; either way what was
-    acknowledged is known, and the next call goes on.
-    """
-    job = project.forwarding_job(name)
     project.lake.ensure_writable()
     with FileLock(project.lake.root / f".forwarding-{slug(name)}.lock"):
-        path = job.inbox / file
-        if inbox.read_receipt(path, name) is not None:
-            return ForwardingReport(name)
-        if not path.is_file():
-            raise DataError("the file is not in the inbox any more", where={"file": file, "inbox": job.inbox})
-        return _File(project, name, job, path, progress or Progress()).run()
+        pending = [path for path in inbox.pending_files(job.inbox, name) if path.name in set(files)]
+        loads = {path: LoadId(FORWARDING, name, inbox.load_id(job.source, path).rpartition("/")[2]) for path in pending}
+        known = forwarded_among(project.lake, loads.values())
+        with _Settling(project, name, job) as settling:
+            for done, (path, load) in enumerate(loads.items()):
+                shown.on_steps(done, len(loads))
+                if str(load) in known:
+                    inbox.write_receipt(path, name, {"load": str(load), "note": "the same content was sent already"})
+                    report.repeated.append(path.name)
+                    continue
+                one = _File(project, name, job, mapping, path, shown)
+                try:
+                    settled = one.run(load)
+                except ConfigurationError:
+                    raise
+                except ProfilemillError as error:
+                    report.failed[path.name] = str(error)
+                    if isinstance(error, DataError):
+                        continue
+                    break
+                report.add(one.report)
+                if settled is not None:
+                    known.add(str(load))
+                    settling.add(path, settled)
+        shown.on_steps(len(loads), len(loads))
+    return report
 
 
 def check_forwarding(project: Project, name: str) -> EventMapping:
@@ -116,23 +121,47 @@ def check_forwarding(project: Project, name: str) -> EventMapping:
     return EventMapping(found)
 
 
+class _Settling:
+    """Files of which no event is left, on their way into the lake: some at once, and all of them when the block is left.
+
+    Until its receipt is written a file is not done; a run that is killed before finds its journal full and commits it again.
+    """
+
+    def __init__(self, project: Project, name: str, job: ForwardingJob) -> None:
+        self.project, self.name, self.job = project, name, job
+        self.waiting: list[tuple[Path, Settled]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.commit()
+
+    def add(self, path: Path, settled: Settled) -> None:
+        self.waiting.append((path, settled))
+        if len(self.waiting) >= _FILES_AT_ONCE:
+            self.commit()
+
+    def commit(self) -> None:
+        commit_files(self.project.lake, self.name, self.job.source, [settled for _, settled in self.waiting], self.project.clock)
+        for path, settled in self.waiting:
+            inbox.write_receipt(path, self.name, {"load": str(settled.landed.load)} | settled.counts)
+        self.waiting = []
+
+
 class _File:
     """One file on its way."""
 
-    def __init__(self, project: Project, name: str, job: ForwardingJob, path: Path, progress: Progress) -> None:
+    def __init__(self, project: Project, name: str, job: ForwardingJob, mapping: EventMapping, path: Path, progress: Progress) -> None:
         self.project, self.name, self.job, self.path, self.progress = project, name, job, path, progress
         self.destination = project.jobs.destinations[job.destination]
-        self.mapping = check_forwarding(project, name)
+        self.mapping = mapping
         self.report = ForwardingReport(name)
         self.found = Translated()
         self.unplaced: Counter[str] = Counter()
 
-    def run(self) -> ForwardingReport:
-        load = LoadId(FORWARDING, self.name, inbox.load_id(self.job.source, self.path).rpartition("/")[2])
-        if is_forwarded(self.project.lake, load):
-            self.report.repeated.append(self.path.name)
-            inbox.write_receipt(self.path, self.name, {"load": str(load), "note": "the same content was forwarded already"})
-            return self.report
+    def run(self, load: LoadId) -> Settled | None:
+        """Sends what is left of the file; None where events are left still. `report` says what was done."""
         landed = land_file(self.project.lake, load, self.path, self.project.clock)
         receipt = Receipt(_journal(self.path, self.name))
         self.report.before = len(receipt.acknowledged)
@@ -141,9 +170,9 @@ class _File:
         self._account(delivered, receipt)
         if delivered.waiting:
             self.report.open.append(self.path.name)
-        else:
-            self._finish(landed, receipt)
-        return self.report
+            return None
+        self.report.files.append(self.path.name)
+        return Settled(landed, self._counts(receipt), tuple(receipt.rejections.values()))
 
     def _deliver(self, landed: Landed, receipt: Receipt) -> Delivered:
         sent = 0
@@ -206,8 +235,8 @@ class _File:
         report.skipped = dict(found.skipped + self.unplaced)
         report.waiting, report.misfits = dict(delivered.waiting), dict(found.mapped.misfits)
 
-    def _finish(self, landed: Landed, receipt: Receipt) -> None:
-        counts: dict[str, Any] = {
+    def _counts(self, receipt: Receipt) -> dict[str, Any]:
+        return {
             "file": self.path.name,
             "source": self.job.source,
             "destination": self.job.destination,
@@ -221,11 +250,6 @@ class _File:
             "left_out": sum(self.report.skipped.values()),
             "misfits": self.report.misfits,
         }
-        commit_file(
-            self.project.lake, landed, self.name, counts, receipt.rejections.values(), stream=self.job.source, clock=self.project.clock
-        )
-        inbox.write_receipt(self.path, self.name, {"load": str(landed.load)} | counts)
-        self.report.files.append(self.path.name)
 
 
 def _journal(path: Path, job: str) -> Path:

@@ -39,8 +39,8 @@ def of_forwarding(path: Path, name: str, job: ForwardingJob) -> str:
             "",
             *([job.description, ""] if job.description else []),
             (
-                f"{when}, it sends every file of the inbox `{job.inbox}` that is not done to `{job.destination}`: one task for each "
-                "file, one at a time, the oldest first."
+                f"{when}, it sends every file of the inbox `{job.inbox}` that is not done to `{job.destination}`: one task for "
+                "up to 50 files, one task at a time, the oldest first."
             ),
             "",
             (

@@ -1,4 +1,4 @@
-"""The DAGs of forwarding jobs: one task for each file of the inbox that is not done, one at a time."""
+"""The DAGs of forwarding jobs: one task for some files of the inbox that are not done, one task at a time."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 _COUNTS = ("lines", "events", "acknowledged", "before", "duplicates", "rejects", "requests")
 _BY_REASON = ("reasons", "skipped", "waiting", "misfits")
 _WAITS_A_DAY = "daily quota"
+_FILES_AT_ONCE = 50
 
 
 def build_forwarding_dags(path: Path, *, only: str | None = None) -> dict[str, DAG]:
@@ -56,7 +57,7 @@ def _dag(path: Path, name: str, job: ForwardingJob, pool: str | None) -> DAG:
         planned = plan_files.override(task_id="plan")(str(path), name)
         # One at a time: in the order of the files, and within the limits that the destination has for all of them together.
         options: dict[str, Any] = {"max_active_tis_per_dagrun": 1} | ({"pool": pool} if pool else {})
-        sent = forward_file.override(**options).partial(jobs_file=str(path), job=name).expand(file=planned)
+        sent = forward_files.override(**options).partial(jobs_file=str(path), job=name).expand(files=planned)
         report = report_forwarding.override(task_id="report")(name, planned, sent)
         # No worker runs an EmptyOperator: this only makes the run's state that of its files.
         [sent, report] >> EmptyOperator(task_id="done", trigger_rule=TriggerRule.NONE_FAILED)
@@ -64,36 +65,41 @@ def _dag(path: Path, name: str, job: ForwardingJob, pool: str | None) -> DAG:
 
 
 @task(multiple_outputs=False)
-def plan_files(jobs_file: str, job: str) -> list[str]:
-    """The names of the files that are not done, oldest first."""
+def plan_files(jobs_file: str, job: str) -> list[list[str]]:
+    """The names of the files that are not done, oldest first, some for each task."""
     from etl.pipeline.forwarding import check_forwarding, plan_forwarding
 
     with airflow_errors(job):
         project = open_for_tasks(jobs_file)
         check_forwarding(project, job)
-        planned = [one.name for one in plan_forwarding(project, job)]
+        names = [one.name for one in plan_forwarding(project, job)]
+    planned = [names[start : start + _FILES_AT_ONCE] for start in range(0, len(names), _FILES_AT_ONCE)]
     most = conf.getint("core", "max_map_length", fallback=1024)
     if len(planned) > most:
-        log.warning("%d files, of which this run sends the oldest %d; the next run goes on", len(planned), most)
+        log.warning("%d files are waiting; this run sends the oldest %d, the next one goes on", len(names), most * _FILES_AT_ONCE)
     if not planned:
         log.info("nothing to send: every file of the inbox is done")
     return planned[:most]
 
 
-@task(multiple_outputs=False, map_index_template="{{ file_name }}")
-def forward_file(jobs_file: str, job: str, file: str) -> dict[str, Any]:
-    """Sends what is left of one file; returns counts."""
+@task(multiple_outputs=False, map_index_template="{{ shown_files }}")
+def forward_files(jobs_file: str, job: str, files: list[str]) -> dict[str, Any]:
+    """Sends what is left of some files; returns counts."""
     from etl.pipeline import forwarding
 
-    get_current_context()["file_name"] = file  # type: ignore[typeddict-unknown-key]  # read by map_index_template
+    shown = files[0] + (f" and {len(files) - 1} more" if len(files) > 1 else "")
+    get_current_context()["shown_files"] = shown  # type: ignore[typeddict-unknown-key]  # read by map_index_template
     with airflow_errors(job):
-        report = forwarding.forward_file(open_for_tasks(jobs_file), job, file)
+        report = forwarding.forward_files(open_for_tasks(jobs_file), job, files)
     for name in _BY_REASON:
         for why, count in getattr(report, name).items():
             log.info("  %-12s %9d  %s", name, count, why)
+    if report.failed:
+        texts = "\n  ".join(f"{name}: {text}" for name, text in report.failed.items())
+        raise TryAgain(f"{len(report.failed)} files could not be sent; what was acknowledged is known\n  {texts}\n  Job: {job}")
     if set(report.waiting) - {_WAITS_A_DAY}:
-        raise TryAgain(f"{file}: {sum(report.waiting.values())} events are left, because the destination asks to slow down\n  Job: {job}")
-    return {name: getattr(report, name) for name in _COUNTS} | {"waiting": sum(report.waiting.values())}
+        raise TryAgain(f"{sum(report.waiting.values())} events are left, because the destination asks to slow down\n  Job: {job}")
+    return {name: getattr(report, name) for name in _COUNTS} | {"waiting": sum(report.waiting.values()), "files": len(report.files)}
 
 
 @task(multiple_outputs=False, trigger_rule="all_done")
@@ -103,8 +109,8 @@ def report_forwarding(job: str, planned: Any, results: Any) -> dict[str, Any]:
         raise AirflowSkipException("nothing was planned: the log of the task `plan` says why")
     done = [] if results is None else [one for one in list(results[:]) if one]
     total = sum_counts(done)
-    log.info("job %s: %d of %d files sent", job, len(done), len(planned))
+    log.info("job %s: %d of %d tasks have sent their files", job, len(done), len(planned))
     for name, count in total.items():
         if count:
             log.info("  %-16s %s", name, count)
-    return total | {"files": len(done), "failed": len(planned) - len(done)}
+    return {"files": 0} | total | {"failed": len(planned) - len(done)}

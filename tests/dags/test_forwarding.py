@@ -38,14 +38,14 @@ def test_each_forwarding_job_is_a_dag(write_jobs: Callable[..., Path]) -> None:
     assert set(bag.dags) == {"to-amplitude", "to-mparticle", "shop-events", "profiles"}
     for name in ("to-amplitude", "to-mparticle"):
         dag = bag.dags[name]
-        assert sorted(dag.task_ids) == ["done", "forward_file", "plan", "report"]
+        assert sorted(dag.task_ids) == ["done", "forward_files", "plan", "report"]
         assert "profilemill" in dag.tags and dag.doc_md and dag.description
         assert dag.max_active_runs == 1 and dag.catchup is False
         assert dag.timetable.delta == timedelta(minutes=5)
-        assert dag.get_task("forward_file").max_active_tis_per_dagrun == 1
+        assert dag.get_task("forward_files").max_active_tis_per_dagrun == 1
         assert all(task.retries >= 3 for task in dag.tasks if task.task_id != "done")
         assert sorted(DagSerialization.from_dict(DagSerialization.to_dict(dag)).task_ids) == sorted(dag.task_ids)
-    pools = [bag.dags[name].get_task("forward_file").pool for name in ("to-amplitude", "to-mparticle")]
+    pools = [bag.dags[name].get_task("forward_files").pool for name in ("to-amplitude", "to-mparticle")]
     assert pools == ["amplitude_shop", "default_pool"]
 
 
@@ -64,7 +64,7 @@ def test_a_whole_run_sends_each_file_once(jobs_file: Path, sandbox: RunningSandb
     first = run(jobs_file, "to-amplitude")
     assert states(first) == {
         "plan": ["success"],
-        "forward_file": ["a.jsonl success", "b.jsonl success"],
+        "forward_files": ["a.jsonl and 1 more success"],
         "report": ["success"],
         "done": ["success"],
     }
