@@ -28,6 +28,8 @@ KILLS = int(os.environ.get("PROFILEMILL_KILLS", "1"))
 SEED = int(os.environ.get("PROFILEMILL_SEED", "11"))
 FILES = 4
 SHARE = max(1, EVENTS // FILES)
+# Few events are few requests: they fail more often, so that each fault is met.
+OFTEN = 1 if EVENTS >= 50_000 else 5
 
 
 def bad(number: int) -> bool:
@@ -56,7 +58,8 @@ def send_all(folder: Path, jobs: Path, name: str) -> int:
 @pytest.mark.parametrize("name", ["to-amplitude", "to-mparticle"])
 def test_every_good_event_once_and_every_bad_one_with_its_reason(name: str, tmp_path: Path) -> None:
     route = "httpapi" if name == "to-amplitude" else "mparticle"
-    faults = [f"{route}:503:3%", f"{route}:stored:2%", "httpapi:throttled:1%" if route == "httpapi" else "mparticle:429:1%"]
+    throttled = "throttled" if route == "httpapi" else "429"
+    faults = [f"{route}:503:{3 * OFTEN}%", f"{route}:stored:{2 * OFTEN}%", f"{route}:{throttled}:{OFTEN}%"]
     with running_sandbox(SandboxOptions(sample=SampleSpec(people=2, events=0), faults=parse_faults(faults))) as running:
         jobs = write_forwarding(tmp_path, running.url)
         for file in range(FILES):
@@ -76,6 +79,7 @@ def test_every_good_event_once_and_every_bad_one_with_its_reason(name: str, tmp_
             assert received["dropped"] == []
         statuses = Counter(one["status"] for one in running.state.asked()["requests"])
     total = SHARE * FILES
+    assert statuses[503] and statuses[500] and statuses[429] and again, "every fault was met"
     assert stored == {f"evt-{number}": 1 for number in range(total) if not bad(number)}
     rejects = rejects_of(tmp_path)
     assert sorted((row["load"], row["line"]) for row in rejects) == sorted({(row["load"], row["line"]) for row in rejects})
