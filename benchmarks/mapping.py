@@ -39,7 +39,8 @@ def main() -> None:
     udfs.register(connection)
     _load(connection, given.events)
     mapping = load_mapping("amplitude_events", [packaged_mappings()])
-    whole = plan(mapping).query("records")
+    # As a load runs it first; where a line is no JSON it runs again with a look at each line.
+    whole = plan(mapping).query("records", all_json=True)
     names = ", ".join(identifier(field.name) for field in mapping.fields)
     queries = {
         "by hand": _by_hand(mapping),

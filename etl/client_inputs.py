@@ -7,7 +7,9 @@ import io
 import json
 import os
 import sys
+import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import IO, Any
@@ -54,7 +56,7 @@ def objects(source: Path) -> Iterator[dict[str, Any]]:
 
     ConfigurationError names the line, or the place, that is no object.
     """
-    with _opened(source) as file:
+    with _opened(source) as file, _readable(source):
         number, first = next(((number, line) for number, line in enumerate(file, start=1) if line.strip()), (0, ""))
         beginning = first.removeprefix("\ufeff").lstrip()
         if beginning.startswith("{") and _is_whole(beginning):
@@ -69,7 +71,7 @@ def objects(source: Path) -> Iterator[dict[str, Any]]:
 
 def ids_in(source: Path) -> list[str]:
     """The ids of a file, one a line (`-`: stdin); blank lines do not count."""
-    with _opened(source) as file:
+    with _opened(source) as file, _readable(source):
         return [line.strip() for line in file if line.strip()]
 
 
@@ -120,6 +122,14 @@ def _opened(source: Path) -> IO[str]:
         return gzip.open(source, "rt", encoding="utf-8") if source.suffix == ".gz" else source.open(encoding="utf-8")
     except OSError as error:
         raise ConfigurationError("cannot read the input", value=f"{source}: {error.strerror or error}") from error
+
+
+@contextmanager
+def _readable(source: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+        raise ConfigurationError("cannot read the input", value=f"{source}: {error}") from error
 
 
 def _is_whole(text: str) -> bool:

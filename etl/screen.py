@@ -6,16 +6,18 @@ import contextlib
 import json
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from etl.pipeline.project import Progress as Steps
-from etl.pipeline.status import JobStatus, Status
 from etl.reports import BuildReport, ImportReport, LoadReport
 from etl.screen_fields import show_table, show_troubled
+
+if TYPE_CHECKING:
+    from etl.pipeline.project import Progress as Steps
+    from etl.pipeline.status import JobStatus, Status
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -35,6 +37,8 @@ def print_error(text: str) -> None:
 @contextlib.contextmanager
 def progress(title: str) -> Iterator[Steps]:
     """A bar while the block runs; on a stderr that is no terminal, a line per step."""
+    from etl.pipeline.project import Progress as Steps  # only here: the libraries behind it take most of a command's start
+
     if not err.is_terminal:
         yield Steps(on_text=lambda text: err.print(f"{title}: {text}", markup=False))
         return

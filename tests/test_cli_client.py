@@ -323,6 +323,14 @@ def test_a_cohorts_life(run: Run, sandbox: RunningSandbox, tmp_path: Path) -> No
 # Files
 
 
+@pytest.mark.parametrize("content", [gzip.compress(lines({"event_type": "a"}).encode())[:-9], b"not gzip", gzip.compress(b'{"a": "\xff"}')])
+def test_a_damaged_file_is_named(run: Run, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "events.json.gz").write_bytes(content)
+    for arguments in (("track", "events.json.gz"), ("cohorts", "members", "c", "--add", "events.json.gz")):
+        code, _, text = run(*arguments)
+        assert (code, text.replace(" (acknowledged 0)", "")[:46]) == (2, "error: cannot read the input: events.json.gz: ")
+
+
 def test_lines_are_read_as_they_are_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_text('\n{"a": 1}\n{"a": 2}\n\nnot JSON\n')

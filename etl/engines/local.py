@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from etl.leftovers import own_name
 
+InvalidInput = duckdb.InvalidInputException  # a text that is no JSON, say
 Connection = Any  # duckdb.DuckDBPyConnection; the package has no complete types
 
 _MEMORY = "PROFILEMILL_MEMORY_LIMIT"

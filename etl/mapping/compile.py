@@ -1,4 +1,5 @@
-"""A checked tree to DuckDB SQL over one row of `parsed`: `text` (the record as JSON text) and `r` (its columns).
+"""A checked tree to DuckDB SQL over one row of a record: `text` (its JSON text), the columns that are read from it, and
+what fields share.
 
 Every SQL text made here is null for a missing value. What SQL says well it says; the rest, and rows whose shape SQL
 cannot tell apart (lists, floats with an exponent), go through the interpreter as an Arrow function, `pm_scalar` and its
@@ -8,16 +9,20 @@ kin in `udfs.py`. Both give the same values, and tests hold them together.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from enum import Enum
 
 from etl.engines.sql import identifier, quote
 from etl.mapping.conversions import text_of
-from etl.mapping.kinds import KINDS, Kind, text_to_kind
+from etl.mapping.kinds import KINDS, Kind, full_date, plain_number, text_to_kind
 from etl.mapping.registry import function_of
 from etl.mapping.tree import Call, Literal, Name, Node, Operation, calls_in, names_in
 from etl.mapping.write import write
 
+# What `Compiler` calls columns of the record and values that fields share; the second has the level in it.
+_COLUMN = "_c"
+_SHARED = re.compile(r"\b_s([0-9]+)_[0-9]+\b")
 # Names with more dots than this have too many readings to spell out; the interpreter finds them.
 _MOST_PARTS = 5
 
@@ -49,27 +54,44 @@ class Compiler:
 
     time: str = "epoch_us(_time)"
     columns: dict[str, str] = field(default_factory=dict)
-    layers: tuple[dict[str, str], dict[str, str]] = field(default_factory=lambda: ({}, {}))
+    _levels: list[dict[str, str]] = field(default_factory=list)
 
     def shared(self, sql: str) -> str:
-        """A name for `sql` in a layer below the fields, so that it is planned and computed once however often it is used.
+        """A name for `sql`, so that it is planned and computed once however often it is used.
 
-        The first layer is over the record's columns, the second over the first; what needs the message time is in neither.
+        It must not need the message time, which stands above everything shared.
         """
-        first, second = self.layers
-        layer, letter = (second, "d") if "_t_" in sql else (first, "t")
-        return layer.setdefault(sql, f"_{letter}_{len(layer)}")
+        level = 1 + max((int(found) for found in _SHARED.findall(sql)), default=0)
+        while len(self._levels) < level:
+            self._levels.append({})
+        names = self._levels[level - 1]
+        return names.setdefault(sql, f"_s{level}_{len(names)}")
+
+    def levels(self) -> tuple[dict[str, str], ...]:
+        """Name -> SQL, level by level, each over the ones before it; the first is over `r`, the record's columns."""
+        columns = {self._name_of(key): f"r.{identifier(key)}" for key in self.columns}
+        return (columns, *({name: sql for sql, name in names.items()} for names in self._levels))
 
     def column(self, key: str, type_: str = "VARCHAR") -> str:
         """SQL of a top-level column, read as `type_`. One key has one type; a second type reads it from the text."""
         if self.columns.setdefault(key, type_) != type_:
             return f"from_json(json_extract(text, {json_path((key,))}), {quote(json.dumps(type_))})"
-        return f"r.{identifier(key)}"
+        return self._name_of(key)
+
+    def full_date(self, node: Node) -> str | None:
+        """SQL of the instant, where the node is a key whose text is a date written in full; None for other nodes.
+
+        No list and no number is written so, so it needs no second look.
+        """
+        plain = self._plain_key(node)
+        return None if plain is None else self.shared(full_date(plain))
 
     def field(self, node: Node, kind: Kind) -> str:
         """SQL of the node's value as the kind's column type; null where it does not fit."""
         if isinstance(node, Name | Literal) and not kind.is_list and not kind.is_map:
-            return text_to_kind(self.text(node), kind.name)
+            sure = self._surely(node, kind.name)
+            found = text_to_kind(self.text(node), kind.name)
+            return f"coalesce({sure}, {found})" if sure else found
         made = self._fast(node)
         fitted = _fitted(made, kind) if made else None
         return fitted or self.slow(node, kind)
@@ -124,6 +146,19 @@ class Compiler:
         """SQL of a call's map of texts, by the interpreter."""
         return self._call_interpreter("pm_map", call, "map[string]string")
 
+    def _surely(self, node: Node, kind: str) -> str | None:
+        """SQL that reads the usual texts of a kind off the column as it is; null for all others."""
+        if kind == "date":
+            return self.full_date(node)
+        plain = self._plain_key(node)
+        return plain_number(plain, KINDS[kind].sql) if plain is not None and kind in ("int", "number") else None
+
+    def _plain_key(self, node: Node) -> str | None:
+        return self._plain_at(node.parts) if isinstance(node, Name) and len(node.parts) == 1 else None
+
+    def _name_of(self, key: str) -> str:
+        return f"{_COLUMN}_{list(self.columns).index(key)}"
+
     def _fast(self, node: Node) -> Sql | None:
         if isinstance(node, Call):
             form = function_of(node).sql
@@ -149,12 +184,12 @@ class Compiler:
     def _as_json(self, name: Name) -> str:
         """The same from a column of its own where the name has no other."""
         if len(name.parts) == 1 and self.columns.setdefault(name.key, "JSON") == "JSON":
-            return f"nullif(CAST(r.{identifier(name.key)} AS VARCHAR), 'null')"
+            return f"nullif(CAST({self._name_of(name.key)} AS VARCHAR), 'null')"
         return self.json_text(name)
 
     def _plain_at(self, path: tuple[str, ...]) -> str:
         if len(path) == 1 and self.columns.setdefault(path[0], "VARCHAR") == "VARCHAR":
-            return f"r.{identifier(path[0])}"
+            return self._name_of(path[0])
         return f"json_extract_string(text, {json_path(path)})"
 
     def _text_at(self, path: tuple[str, ...]) -> str:
@@ -183,10 +218,13 @@ def _or_slow(fast: str, in_text: str, path: tuple[str, ...], slow: str) -> str:
 
     DuckDB prints an exponent as `1e+21` where it reads a column, and as `1e21` where it looks a member up.
     """
-    exponent = f"contains({fast}, 'e+') OR contains({fast}, 'e-')" if fast.startswith("r.") and len(path) == 1 else f"contains({fast}, 'e')"
-    # Floats start with a digit or a sign, both below ':'; most texts do not.
-    float_ = f"{fast} < ':' AND (suffix({fast}, '.0') OR {exponent})"
-    return f"(CASE WHEN starts_with({fast}, '[') OR {float_} THEN {slow}(CAST({in_text} AS VARCHAR)) ELSE {fast} END)"
+    is_column = fast.startswith(_COLUMN) and len(path) == 1
+    exponent = f"contains({fast}, 'e+') OR contains({fast}, 'e-')" if is_column else f"contains({fast}, 'e')"
+    # Lists start with '[', floats with a digit or a sign, both below ':', and no float has more than 24 characters.
+    # Most texts start with a letter above '\\', so that one comparison is all they cost.
+    float_ = f"{fast} < ':' AND strlen({fast}) < 25 AND (suffix({fast}, '.0') OR {exponent})"
+    doubtful = f"{fast} < '\\' AND ({fast} >= '[' OR {float_})"
+    return f"(CASE WHEN {doubtful} THEN {slow}(CAST({in_text} AS VARCHAR)) ELSE {fast} END)"
 
 
 def _fitted(made: Sql, kind: Kind) -> str | None:

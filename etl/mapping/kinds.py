@@ -116,6 +116,23 @@ def text_to_kind(text: str, kind: str) -> str:
     raise KeyError(kind)
 
 
+# How Amplitude writes times, and most others do: nothing about such a text is open.
+FULL_DATE = r"^[12][0-9]{3}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}$"
+
+
+def full_date(text: str) -> str:
+    """SQL for the instant of a text like `2022-11-21 15:42:30.394000`; null for every other text, and where there is no
+    such day or time."""
+    return f"(CASE WHEN regexp_matches({text}, '{FULL_DATE}') THEN CAST(TRY_CAST({text} AS TIMESTAMP) AS TIMESTAMPTZ) END)"
+
+
+def plain_number(text: str, sql_type: str) -> str:
+    """SQL for the number of a text that is written just as DuckDB writes that number; null for every other text."""
+    number = f"TRY_CAST({text} AS {sql_type})"
+    finite = f" AND isfinite({number})" if sql_type == "DOUBLE" else ""
+    return f"(CASE WHEN CAST({number} AS VARCHAR) = {text}{finite} THEN {number} END)"
+
+
 def layout_free_date(text: str) -> str:
     """SQL for a date without a layout: digits by their number, and ISO dates; anything else is null.
 

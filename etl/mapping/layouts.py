@@ -41,6 +41,11 @@ class Layout:
     pattern: str
     formats: tuple[str, ...]
 
+    @property
+    def takes_full_dates(self) -> bool:
+        """Whether it reads texts like `2022-11-21 15:42:30.394000`."""
+        return self.formats[0] == "%Y-%m-%d %H:%M:%S.%f" and re.search(self.pattern, "2022-11-21 15:42:30.394000") is not None
+
 
 def read_layout(layout: str) -> Layout | None:
     """The layout's pattern and formats; None when SQL cannot be trusted with it, or it names no year."""

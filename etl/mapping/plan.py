@@ -4,24 +4,32 @@ The records have one row per line that is not blank: `load_ix`, `member_ix`, `li
 per load: `load_ix`, `fallback_time`. The statement gives one row per JSON object that `where` lets through: `load_ix`,
 `member_ix`, `line`, `_time`, `_key`, `_early` (its clock is more than a day ahead), one column per field, and flags:
 `_guard_<field>_<n>`, `_misfit_<field>` and `_short_<field>` (a layout's fraction was missing or shorter).
+
+It is a stack of SELECTs, each over the one below: columns of the record, what fields share, message time, guards, values,
+flags. A name of the level below costs DuckDB nothing, where the alias of a neighbour would be planned again at each use.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from etl.engines.sql import identifier, quote
 from etl.errors import MappingError
 from etl.mapping.compile import Compiler
-from etl.mapping.kinds import KINDS, text_to_kind
+from etl.mapping.kinds import KINDS
 from etl.mapping.layouts import short_fraction
 from etl.mapping.model import Field, Mapping, Source
 from etl.mapping.parser import parse
 from etl.mapping.registry import function_of
 from etl.mapping.tree import Call, Literal, Name, Node
 
-IS_OBJECT = "json_valid(text) AND starts_with(ltrim(text, ' ' || chr(9) || chr(13)), '{')"
+_STARTS_AS_OBJECT = "(starts_with(text, '{') OR starts_with(ltrim(text, ' ' || chr(9) || chr(13)), '{'))"
+IS_OBJECT = f"json_valid(text) AND {_STARTS_AS_OBJECT}"
+NOT_OBJECT = f"NOT ({IS_OBJECT})"
+# The same where every line is known to be JSON.
+JSON_BUT_NOT_OBJECT = f"NOT {_STARTS_AS_OBJECT}"
 _UPLOAD_TIME = parse("server_upload_time")
 _NO_TIME = "CAST(NULL AS BIGINT)"
 
@@ -35,30 +43,45 @@ class Plan:
     """
 
     columns: str
-    layers: tuple[dict[str, str], ...]
+    levels: tuple[dict[str, str], ...]
+    guards: dict[str, str]
+    values: dict[str, str]
     selected: tuple[str, ...]
     where: str | None
     misfits: dict[str, str]
     shorts: tuple[str, ...]
     guarded: dict[str, str]
 
-    def parsed(self, records: str) -> str:
-        """SQL for the JSON objects of the table or query `records` with `r`, the columns of the record, and the values
-        that several fields share."""
-        found = f"SELECT load_ix, member_ix, line, text, from_json(text, {self.columns}) AS r FROM {records} WHERE {IS_OBJECT}"
-        for layer in self.layers:
-            if layer:
-                found = f"SELECT *, {', '.join(f'{sql} AS {name}' for sql, name in layer.items())} FROM ({found})"
-        return found
+    def query(self, records: str, *, all_json: bool = False) -> str:
+        """The whole statement over the table or query `records`. With `all_json` every line is taken to be JSON, which
+        saves a look at each: the statement fails where one is not."""
+        columns = ",\n    ".join(self.selected)
+        source = _over(self.values, self._guarded(records, all_json))
+        return f"SELECT load_ix, member_ix, line, _time, _key,\n    {columns}\nFROM {source}"
 
-    def query(self, records: str) -> str:
-        """The whole statement over `records`."""
-        columns = (",\n    ").join(self.selected)
-        where = f"\nWHERE ({self.where}) IS TRUE" if self.where else ""
-        return f"""WITH parsed AS ({self.parsed(records)})
-SELECT load_ix, member_ix, line,
-    {columns}
-FROM parsed JOIN loads USING (load_ix){where}"""
+    def raws(self, records: str, fields: Sequence[str]) -> str:
+        """SQL for the raw texts of some of the `misfits`: `load_ix`, `member_ix`, `line`, and a column of each field's name."""
+        columns = ", ".join(f"{self.misfits[name]} AS {identifier(name)}" for name in fields)
+        return f"SELECT load_ix, member_ix, line, {columns} FROM {self._guarded(records, False)}"
+
+    def _guarded(self, records: str, all_json: bool) -> str:
+        chosen = _STARTS_AS_OBJECT if all_json else IS_OBJECT
+        # Joined while rows are narrow: a join passes each column on behind a selection, which costs every later step.
+        source = f"{records} JOIN loads USING (load_ix) WHERE {chosen}"
+        found = f"(SELECT load_ix, member_ix, line, text, fallback_time, from_json(text, {self.columns}) AS r FROM {source})"
+        for level in self.levels:
+            found = _over(level, found)
+        if self.where:
+            found = f"(SELECT * FROM {found} WHERE ({self.where}) IS TRUE)"
+        return _over(self.guards, found)
+
+
+def _over(level: dict[str, str], source: str) -> str:
+    """SQL for `source` with more columns (name -> SQL)."""
+    if not level:
+        return source
+    columns = ",\n    ".join(f"{sql} AS {name}" for name, sql in level.items())
+    return f"(SELECT *, {columns}\nFROM {source})"
 
 
 def plan(mapping: Mapping) -> Plan:
@@ -71,23 +94,19 @@ def plan(mapping: Mapping) -> Plan:
         )
     # Before there is a message time, date math has nothing to start from.
     compiler = Compiler(time=_NO_TIME)
-    upload = text_to_kind(compiler.text(_UPLOAD_TIME), "date")
-    time = f"{compiler.field(mapping.time.node, KINDS['date'])}, " if mapping.time else ""
+    upload = f"coalesce({compiler.field(_UPLOAD_TIME, KINDS['date'])}, fallback_time)"
+    time = compiler.field(mapping.time.node, KINDS["date"]) if mapping.time else None
     key = f"nullif({compiler.text(mapping.key.node)}, '')" if mapping.key else "CAST(NULL AS VARCHAR)"
     where = compiler.condition(mapping.where.node) if mapping.where else None
     compiler.time = "epoch_us(_time)"
-    made = [_Columns(compiler, field) for field in mapping.fields]
-    selected = [
-        f"coalesce({time}{upload}, fallback_time) AS _time",
-        f"{key} AS _key",
-        f"_time > coalesce({upload}, fallback_time) + INTERVAL 1 DAY AS _early",
-        *(sql for columns in made for sql in columns.selected),
-    ]
-    columns = quote(json.dumps(compiler.columns or {"_": "VARCHAR"}, ensure_ascii=False))
+    made = [_Columns(compiler, field, n) for n, field in enumerate(mapping.fields)]
+    times = {"_time": f"coalesce({time}, {upload})" if time else upload, "_upload": upload, "_key": key}
     return Plan(
-        columns=columns,
-        layers=compiler.layers,
-        selected=tuple(selected),
+        columns=quote(json.dumps(compiler.columns or {"_": "VARCHAR"}, ensure_ascii=False)),
+        levels=(*compiler.levels(), times),
+        guards={name: sql for one in made for name, sql in one.guards.items()},
+        values={one.value: one.sql for one in made},
+        selected=("_time > _upload + INTERVAL 1 DAY AS _early", *(sql for one in made for sql in one.selected)),
         where=where,
         misfits={one.field.name: one.raw for one in made if one.raw is not None},
         shorts=tuple(one.field.name for one in made if one.short is not None),
@@ -96,38 +115,31 @@ def plan(mapping: Mapping) -> Plan:
 
 
 class _Columns:
-    """The columns of one field: its guards, its value, its flags."""
+    """The columns of one field: its guards, its value, its flags. Below the last level a field goes by its place, since
+    its name may be that of a column there."""
 
-    def __init__(self, compiler: Compiler, field: Field) -> None:
+    def __init__(self, compiler: Compiler, field: Field, place: int) -> None:
         self.field = field
-        name = identifier(field.name)
-        guards = [identifier(f"_guard_{field.name}_{n}") if source.guard else None for n, source in enumerate(field.sources)]
-        conditions = [
-            f"({compiler.condition(source.guard.node)}) IS TRUE AS {guard}"
-            for source, guard in zip(field.sources, guards, strict=True)
-            if source.guard
-        ]
-        values = [
-            _guarded(compiler.field(source.expression.node, field.kind), guard) for source, guard in zip(field.sources, guards, strict=True)
-        ]
+        self.value = f"_v_{place}"
+        names = [identifier(f"_guard_{field.name}_{n}") if source.guard else None for n, source in enumerate(field.sources)]
+        guarded = list(zip(field.sources, names, strict=True))
+        self.guards = {name: f"({compiler.condition(one.guard.node)}) IS TRUE" for one, name in guarded if one.guard and name}
+        values = [_if(name, compiler.field(one.expression.node, field.kind)) for one, name in guarded]
         # Of several sources the last that gives a value counts.
-        value = values[0] if len(values) == 1 else f"coalesce({', '.join(reversed(values))})"
-        self.open = " OR ".join(guard for guard in guards if guard) if None not in guards else None
-        raws = [(_raw(compiler, source, field), guard) for source, guard in zip(field.sources, guards, strict=True)]
-        known = [_guarded(raw, guard) for raw, guard in raws if raw is not None]
-        self.raw = f"coalesce({', '.join(known)})" if known else None
-        shorts = [
-            _guarded(short, guard) for source, guard in zip(field.sources, guards, strict=True) if (short := _short(compiler, source))
-        ]
+        self.sql = values[0] if len(values) == 1 else f"coalesce({', '.join(reversed(values))})"
+        self.open = " OR ".join(self.guards) if None not in names else None
+        raws = [_if(name, raw) for one, name in guarded if (raw := _raw(compiler, one, field)) is not None]
+        self.raw = None if not raws else raws[0] if len(raws) == 1 else f"coalesce({', '.join(raws)})"
+        shorts = [_if(name, short) for one, name in guarded if (short := _short(compiler, one)) is not None]
         self.short = f"({' OR '.join(shorts)})" if shorts else None
-        self.selected = [*conditions, f"{value} AS {name}"]
+        self.selected = [*self.guards, f"{self.value} AS {identifier(field.name)}"]
         if self.raw:
-            self.selected.append(f"({self.raw} <> '' AND {name} IS NULL) AS {identifier('_misfit_' + field.name)}")
+            self.selected.append(f"({self.value} IS NULL AND {self.raw} <> '') AS {identifier('_misfit_' + field.name)}")
         if self.short:
-            self.selected.append(f"({name} IS NOT NULL AND {self.short}) AS {identifier('_short_' + field.name)}")
+            self.selected.append(f"({self.value} IS NOT NULL AND {self.short}) AS {identifier('_short_' + field.name)}")
 
 
-def _guarded(sql: str, guard: str | None) -> str:
+def _if(guard: str | None, sql: str) -> str:
     return f"CASE WHEN {guard} THEN {sql} END" if guard else sql
 
 
@@ -158,4 +170,6 @@ def _short(compiler: Compiler, source: Source) -> str | None:
     node = source.expression.node
     if not isinstance(node, Call) or node.name != "todate" or len(node.arguments) < 2 or not isinstance(node.arguments[0], Literal):
         return None
-    return short_fraction(str(node.arguments[0].value), compiler.text(node.arguments[1]))
+    short = short_fraction(str(node.arguments[0].value), compiler.text(node.arguments[1]))
+    in_full = compiler.full_date(node.arguments[1])
+    return f"({in_full} IS NULL AND {short})" if short and in_full else short

@@ -64,17 +64,11 @@ def _samples(connection: Connection, plan: Plan, names: list[str]) -> dict[int, 
     """Up to three masked texts per load and field that did not fit; only fields that have any are looked at."""
     found: dict[int, dict[str, list[str]]] = {}
     for name in names:
-        few = f"""SELECT load_ix, member_ix, line, _time FROM mapped WHERE {_misfit(name)}
+        few = f"""SELECT load_ix, member_ix, line FROM mapped WHERE {_misfit(name)}
         QUALIFY row_number() OVER (PARTITION BY load_ix ORDER BY member_ix, line) <= {MOST_SAMPLES}"""
         chosen = f"(SELECT * FROM chosen SEMI JOIN ({few}) USING (load_ix, member_ix, line))"
-        joined = f"SELECT parsed.*, few._time FROM parsed JOIN ({few}) few USING (load_ix, member_ix, line)"
-        texts = rows(
-            connection,
-            f"""WITH parsed AS ({plan.parsed(chosen)})
-            SELECT load_ix, {plan.misfits[name]} AS raw FROM ({joined}) ORDER BY load_ix, member_ix, line""",
-        )
-        for row in texts:
-            found.setdefault(row["load_ix"], {}).setdefault(name, []).append(masked(str(row["raw"]), _LONGEST_SAMPLE))
+        for row in rows(connection, f"SELECT * FROM ({plan.raws(chosen, [name])}) ORDER BY load_ix, member_ix, line"):
+            found.setdefault(row["load_ix"], {}).setdefault(name, []).append(masked(str(row[name]), _LONGEST_SAMPLE))
     return found
 
 

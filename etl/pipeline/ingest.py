@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from etl.engines.local import Connection, arrow, rows
+from etl.engines.local import Connection, InvalidInput, arrow, rows
 from etl.engines.sql import identifier, quote
 from etl.lake.attempts import file_name, remove_attempts
 from etl.lake.layout import Lake
@@ -25,7 +25,7 @@ from etl.landing.manifest import Landed, LoadId
 from etl.landing.members import records_of
 from etl.landing.store import drop_attempts
 from etl.mapping import Mapping, udfs
-from etl.mapping.plan import IS_OBJECT, plan
+from etl.mapping.plan import JSON_BUT_NOT_OBJECT, NOT_OBJECT, plan
 from etl.pipeline.counting import count_loads, fields_from, fields_text
 from etl.profiles.fields import StreamFields, of_mapping, remember
 from etl.profiles.fragments import fragments_query, id_column, identified_query
@@ -161,23 +161,35 @@ class _Batch:
         """Maps the records of the kept attempts, and counts what comes of them, per load."""
         chosen = ", ".join(str(ix) for ix in kept)
         connection.execute(f"CREATE TEMP VIEW chosen AS SELECT * FROM records WHERE load_ix IN ({chosen})")
-        connection.execute(f"CREATE TEMP TABLE mapped AS {self.plan.query('chosen')}")
+        all_json = self._make_mapped(connection)
         duplicates = _drop_duplicates(connection)
         connection.execute(f"CREATE TEMP VIEW identified AS {identified_query('mapped', self.fields)}")
         connection.execute("CREATE TEMP VIEW somebody AS SELECT * FROM identified WHERE _identity IS NOT NULL")
         connection.execute(f"CREATE TEMP TABLE fragments AS {fragments_query('somebody', self.fields)}")
-        self._make_rejects(connection)
+        self._make_rejects(connection, JSON_BUT_NOT_OBJECT if all_json else NOT_OBJECT)
         counts = count_loads(connection, self.plan, [field.name for field in self.fields.fields])
         for ix, count in duplicates.items():
             counts[ix]["_duplicates"] = count
         return counts
 
-    def _make_rejects(self, connection: Connection) -> None:
+    def _make_mapped(self, connection: Connection) -> bool:
+        """Makes the table `mapped`; whether every chosen line is JSON.
+
+        Most files are whole, so a look at each line beforehand, as long as the reading itself, is mostly wasted.
+        """
+        try:
+            connection.execute(f"CREATE TEMP TABLE mapped AS {self.plan.query('chosen', all_json=True)}")
+        except InvalidInput:
+            connection.execute(f"CREATE TEMP TABLE mapped AS {self.plan.query('chosen')}")
+            return False
+        return True
+
+    def _make_rejects(self, connection: Connection, not_object: str) -> None:
         bad = arrow(
             connection,
             f"""SELECT load_ix, member_ix, line, left(text, {LONGEST_SHOWN * 4}) AS text,
             CASE WHEN starts_with(text, chr(65533)) THEN 'not_utf8' WHEN json_valid(text) THEN 'not_an_object' ELSE 'not_json' END AS code
-            FROM chosen WHERE NOT ({IS_OBJECT})""",
+            FROM chosen WHERE {not_object}""",
         ).to_pylist()
         schema = pa.schema(
             [

@@ -195,15 +195,10 @@ class _Run:
         return f"nothing there for {' or '.join(source.expression.text for source in field.sources)}"
 
     def _unreadable(self, ix: int, field: Field) -> str | None:
-        guards = [identifier(f"_guard_{field.name}_{n}") for n, source in enumerate(field.sources) if source.guard]
-        columns = ", ".join(["load_ix", "line", "_time", *guards])
-        misfits = f"SELECT {columns} FROM mapped WHERE load_ix = {ix} AND {identifier('_misfit_' + field.name)}"
-        found = rows(
-            self._connection,
-            f"""WITH parsed AS ({self._plan.parsed("records")})
-            SELECT {self._plan.misfits[field.name]} AS raw FROM parsed JOIN ({misfits}) USING (load_ix, line) ORDER BY line LIMIT 1""",
-        )
-        return str(found[0]["raw"])[:_LONGEST] if found else None
+        misfits = f"SELECT load_ix, line FROM mapped WHERE load_ix = {ix} AND {identifier('_misfit_' + field.name)}"
+        chosen = f"(SELECT * FROM records SEMI JOIN ({misfits}) USING (load_ix, line))"
+        found = rows(self._connection, f"SELECT * FROM ({self._plan.raws(chosen, [field.name])}) ORDER BY line LIMIT 1")
+        return str(found[0][field.name])[:_LONGEST] if found else None
 
     def _people(self, ix: int) -> list[str]:
         """An identifier of each person that the records of a case belong to; records without one are anybody's."""

@@ -18,7 +18,7 @@ from etl.errors import ConfigurationError
 from etl.landing.readers import inflate, lines, texts
 from etl.mapping import Mapping, udfs
 from etl.mapping.apply import EventMapping
-from etl.mapping.plan import IS_OBJECT, plan
+from etl.mapping.plan import NOT_OBJECT, plan
 from etl.mapping.values import loads
 
 
@@ -37,7 +37,7 @@ def map_file(mapping: Mapping, source: Path | None, stdin: bytes = b"") -> tuple
         connection.register("loads", pa.table({"load_ix": pa.array([0], pa.int32()), "fallback_time": now}))
         columns = ", ".join(["_time", "_key", *(identifier(field.name) for field in mapping.fields)])
         found = rows(connection, f"SELECT {columns} FROM ({plan(mapping).query('records')}) ORDER BY line")
-        bad = rows(connection, f"SELECT line FROM records WHERE NOT ({IS_OBJECT}) ORDER BY line")
+        bad = rows(connection, f"SELECT line FROM records WHERE {NOT_OBJECT} ORDER BY line")
     finally:
         connection.close()
     maps = {field.name for field in mapping.fields if field.kind.is_map}

@@ -120,7 +120,7 @@ def _read(sandbox: Sandbox, posted: Posted, most_bytes: int) -> tuple[list[Any],
     if len(posted.body) > most_bytes:
         return [], {}, refusal(413)
     try:
-        found = json.loads(posted.body)
+        found = json.loads(posted.body, parse_constant=_no_json)
     except ValueError:
         found = None
     if not isinstance(found, dict):
@@ -137,6 +137,10 @@ def _read(sandbox: Sandbox, posted: Posted, most_bytes: int) -> tuple[list[Any],
         return [], {}, refusal(413)
     options = found.get("options")
     return events, options if isinstance(options, dict) else {}, None
+
+
+def _no_json(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _planned(events: list[dict[str, Any]], fault: str, threshold: int) -> Response:

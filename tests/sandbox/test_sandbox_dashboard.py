@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import requests
 
 from etl.sandbox.data import export_members
 
@@ -253,3 +254,22 @@ def test_a_folder_is_searched_too(browse, tmp_path):
     assert browser.get(SEARCH, user="Mü").json() == {"matches": [{"user_id": "Müller", "amplitude_id": 5}], "type": "match_user_prefix"}
     assert browser.get(ACTIVITY, user="5").json()["events"] == [event]
     assert segments(browser, "A", m="totals", start="20210506", end="20210506")["series"] == [[1]]
+
+
+def test_faults_reach_every_route(browse):
+    answers = {
+        "usersearch": lambda: browser.get(SEARCH, user="u-1010"),
+        "useractivity": lambda: browser.get(ACTIVITY, user="5"),
+        "segmentation": lambda: browser.get(SEGMENTS, e='{"event_type": "_all"}', **NOV_21),
+        "usage": lambda: browser.get("/api/3/cohorts/usage"),
+        "cohort_upload": lambda: upload(browser, ["u-1010"], skip_save=True),
+        "cohort_membership": lambda: change(browser, "nope", "ADD", "u-1010"),
+    }
+    browser = browse(*(f"{route}:{name}" for route in answers for name in ("429", "503", "html", "reset")))
+    for route, ask in answers.items():
+        slow, down, page = ask(), ask(), ask()
+        assert (slow.status_code, slow.json()["error"]["http_code"], slow.headers["Retry-After"]) == (429, 429, "1"), route
+        assert (down.status_code, page.status_code, page.text[:9]) == (503, 200, "<!DOCTYPE"), route
+        with pytest.raises(requests.exceptions.RequestException):
+            ask()
+        assert ask().json(), route

@@ -169,7 +169,7 @@ def test_bad_requests_have_amplitudes_words(browse, event, path):
     browser = browse()
     url = browser.running.url + path
     assert requests.post(url, timeout=20).json() == {"code": 400, "error": "Missing request body"}
-    for body in (b"{", b"[]", b"\xff"):
+    for body in (b"{", b"[]", b"\xff", b'{"api_key": "key", "events": [NaN]}'):
         assert requests.post(url, body, timeout=20).json() == {"code": 400, "error": "Invalid JSON request body"}
     assert browser.post(path, {"events": [event]}).json() == {
         "code": 400,

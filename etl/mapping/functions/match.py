@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from etl.engines.sql import quote
@@ -53,7 +54,7 @@ def _members_of(compiler: Compiler, parent: str, slow: str) -> str:
     members = compiler.column(parent, "MAP(VARCHAR, VARCHAR)")
     texts = f"array_to_string(map_values({members}), chr(10))"
     doubtful = f"regexp_matches({texts}, '[\\[{{]|\\.0(\\n|$)|[0-9]e[+-][0-9]')"
-    written_out = f"contains(text, {quote(chr(34) + parent + '.')})"
+    written_out = f"({compiler.shared(_may_stand_before_a_dot(parent))} AND contains(text, {quote(chr(34) + parent + '.')}))"
     own_text = f"CAST(json_extract(text, {json_path((parent,))}) AS VARCHAR)"
     slow_members = f"pm_flatten_text({own_text}, {quote(json.dumps(['']))})"
     kept = f"map_from_entries(list_filter(map_entries({members}), lambda e: e.value IS NOT NULL AND e.key <> ''))"
@@ -65,6 +66,15 @@ def _members_of(compiler: Compiler, parent: str, slow: str) -> str:
         WHEN {with_nulls} THEN CASE WHEN cardinality({kept}) > 0 THEN {kept} END
         WHEN cardinality({members}) > 0 THEN {members}
     END)"""
+
+
+def _may_stand_before_a_dot(parent: str) -> str:
+    """SQL that is true where the parent's last word and a dot stand anywhere in the record.
+
+    RE2 looks for the ends of such a prefix with SIMD, which is several times cheaper than `contains`; `event_properties`,
+    `user_properties` and `group_properties` share one look.
+    """
+    return f"regexp_matches(text, {quote(re.escape(parent.rsplit('_', 1)[-1]) + '[.](?s:.)')})"
 
 
 FUNCTION = Function(

@@ -49,19 +49,25 @@ def _sql(compiler: Compiler, call: Call) -> Sql | None:
     source = call.arguments[-1]
     if not isinstance(source, Name):
         return None
-    text, kernel = compiler.single_text(source), compiler.slow(call, KINDS["date"])
+    text, in_full = compiler.single_text(source), compiler.full_date(source)
     if len(call.arguments) == 1:
         # A number, unlike a text, is a date only in these years, and columns of text do not tell the two apart.
-        plain = compiler.shared(layout_free_date(text))
+        plain = layout_free_date(text)
         sure = f"regexp_matches({text}, '{SQL_ALIKE}') AND year({plain}) BETWEEN 1800 AND 2120"
     else:
         layout = read_layout(literal_text(call, 0, 'todate("2006-01-02", x)'))
         if layout is None:
             return None
         formats = ", ".join(quote(form) for form in layout.formats)
-        plain = within_calendar(compiler.shared(f"CAST(try_strptime({text}, [{formats}]) AS TIMESTAMPTZ)"))
+        plain = f"CAST(try_strptime({text}, [{formats}]) AS TIMESTAMPTZ)"
         sure = f"regexp_matches({text}, {quote(layout.pattern)})"
-    return Sql(f"(CASE WHEN {sure} THEN {plain} WHEN {text} IS NOT NULL THEN {kernel} END)", Form.TIME)
+        in_full = in_full if layout.takes_full_dates else None
+    rest = f"{in_full} IS NULL AND {sure}" if in_full else sure
+    alike = compiler.shared(f"(CASE WHEN {rest} THEN {plain} END)")
+    found = (
+        f"CASE WHEN {alike} IS NOT NULL THEN {within_calendar(alike)} WHEN {text} IS NOT NULL THEN {compiler.slow(call, KINDS['date'])} END"
+    )
+    return Sql(f"coalesce({in_full}, {found})" if in_full else f"({found})", Form.TIME)
 
 
 _SEED = '"2006-01-02 15:04:05.000000"'
