@@ -118,26 +118,35 @@ class _Delivery:
                 sent.append(one)
         return sent
 
-    def _send(self, batch: Sequence[Measured]) -> None:
-        """Uploads the batch, and deals with whatever Amplitude refuses of it."""
+    def _send(self, batch: Sequence[Measured]) -> bool:
+        """Uploads the batch, and deals with whatever Amplitude refuses of it. False where some of it went back into the queue:
+        then nothing that stands behind it may be sent before it."""
         if not batch:
-            return
+            return True
         try:
             retry(lambda: self._upload(batch), policy=self.options.retry, clock=self.clock, allowed=_names_nobody)
         except EventsThrottled as error:
             if _names_nobody(error):
                 raise
             self._throttled(batch, error)
+            return False
         except InvalidEvents as error:
-            self._invalid(batch, error)
+            return self._invalid(batch, error)
         except PayloadTooLarge as error:
-            self._halve(batch, "too_large", error.value or error.what)
+            return self._halve(batch, "too_large", error.value or error.what)
         except BadRequest as error:
-            self._halve(batch, "refused", error.value or error.what)
-        else:
-            self.receipt.acknowledge(one.out for one in batch)
-            self.done.acknowledged += len(batch)
-            self.on_sent(len(batch))
+            return self._halve(batch, "refused", error.value or error.what)
+        self.receipt.acknowledge(one.out for one in batch)
+        self.done.acknowledged += len(batch)
+        self.on_sent(len(batch))
+        return True
+
+    def _send_halves(self, batch: Sequence[Measured]) -> bool:
+        middle = len(batch) // 2
+        if self._send(batch[:middle]):
+            return self._send(batch[middle:])
+        self.queue.put_back(batch[middle:])
+        return False
 
     def _upload(self, batch: Sequence[Measured]) -> None:
         self.done.requests += 1
@@ -159,34 +168,29 @@ class _Delivery:
         self.queue.hold(slow, pause)
         self.queue.put_back(batch)
 
-    def _invalid(self, batch: Sequence[Measured], error: InvalidEvents) -> None:
+    def _invalid(self, batch: Sequence[Measured], error: InvalidEvents) -> bool:
         bad = {index: reason for index, reason in error.reasons.items() if 0 <= index < len(batch)}
         slow = [batch[index] for index in error.throttled if 0 <= index < len(batch) and index not in bad]
         if not bad and not slow:
-            self._halve(batch, "refused", error.value or error.what)
-            return
+            return self._halve(batch, "refused", error.value or error.what)
         self._reject([(batch[index].out, "refused", reason) for index, reason in bad.items()])
         for sender in {sender for one in slow for sender in one.senders[:1]}:
             self.refusals[sender] = self.refusals.get(sender, 0) + 1
             self.queue.hold([sender], self.options.endpoint.pause)
-        self.queue.put_back(slow)
-        waiting = {id(one) for one in slow}
-        rest = [one for index, one in enumerate(batch) if index not in bad and id(one) not in waiting]
+        rest = [one for index, one in enumerate(batch) if index not in bad]
+        if slow:
+            self.queue.put_back(rest)
+            return False
         if self.options.endpoint is BATCH:
-            self._send(rest)
-            return
+            return self._send(rest)
         # HTTP V2 names only the first event of a kind: of ten bad ones in a thousand, halves find all with a fraction of the bytes.
-        middle = len(rest) // 2
-        self._send(rest[:middle])
-        self._send(rest[middle:])
+        return self._send_halves(rest)
 
-    def _halve(self, batch: Sequence[Measured], code: str, reason: str) -> None:
-        if len(batch) == 1:
-            self._reject([(batch[0].out, code, reason)])
-            return
-        middle = len(batch) // 2
-        self._send(batch[:middle])
-        self._send(batch[middle:])
+    def _halve(self, batch: Sequence[Measured], code: str, reason: str) -> bool:
+        if len(batch) > 1:
+            return self._send_halves(batch)
+        self._reject([(batch[0].out, code, reason)])
+        return True
 
     def _reject(self, found: Sequence[tuple[Outgoing, str, str]]) -> None:
         self.receipt.reject([rejected(out, code, reason) for out, code, reason in found])

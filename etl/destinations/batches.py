@@ -33,7 +33,7 @@ class Measured:
 
 
 class PacedQueue:
-    """Hands out events in batches within the limits. The events of one sender stay in their order.
+    """Hands out events in batches within the limits. The events of one sender stay in their order, that of their lines.
 
     A sender that has sent its share, or that the receiver wants to hear nothing of for a while, waits; others go on.
     """
@@ -82,11 +82,11 @@ class PacedQueue:
         return 0.0 if first is None else (first - now).total_seconds()
 
     def put_back(self, events: Sequence[Measured]) -> None:
-        """Events that were taken and not sent after all; they come first again."""
+        """Events that were taken and not sent after all; they come again, at their places in the order."""
         now = self._now()
         for event in events:
             self._count(event, now, -1)
-        self._waiting[:0] = events
+        self._waiting = sorted([*events, *self._waiting], key=lambda event: event.out.line)
 
     def hold(self, senders: Iterable[str], seconds: float) -> None:
         """Hands out nothing of these senders for a while."""

@@ -130,6 +130,17 @@ def test_one_throttled_device_does_not_hold_up_the_others(time: FakeTime, tmp_pa
         assert to.duplicates == 0
 
 
+def test_no_event_overtakes_an_earlier_one_of_its_device(time: FakeTime, tmp_path: Path) -> None:
+    """The batch is halved, the first half throttled: the second half must not go first."""
+    with target(time, tmp_path) as to:
+        to.fault("httpapi:413", "httpapi:throttled")
+        assert to.deliver(events(100, devices=3)).acknowledged == 100
+        assert to.requests(429) == 1
+        for device in range(3):
+            own = [row["$insert_id"] for row in to.rows() if row["device_id"] == f"device-{device}"]
+            assert own == [f"e-{n}" for n in range(device, 100, 3)]
+
+
 def test_a_device_that_is_throttled_for_ever_is_left_for_the_next_run(time: FakeTime, tmp_path: Path) -> None:
     with target(time, tmp_path) as to:
         to.fault("httpapi:throttled:20")
