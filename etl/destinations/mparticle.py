@@ -8,12 +8,13 @@ is refused all the same (400, 413) the halves are sent, until the batch at fault
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 
 from etl.clients.amplitude_tracking import encoded
 from etl.clients.mparticle import MOST_BATCH_BYTES, MOST_BATCHES, MOST_REQUEST_BYTES, MparticleClient
 from etl.destinations.batches import Measured
-from etl.destinations.mparticle_batch import batch_of, fault_of
-from etl.destinations.receipts import Delivered, Outgoing, Receipt, rejected
+from etl.destinations.mparticle_batch import batch_of, fault_of, is_older
+from etl.destinations.receipts import Delivered, Outgoing, Receipt, Rejected, rejected
 from etl.errors import BadRequest, ConfigurationError, DataError, PayloadTooLarge
 
 # The brackets, and room for what counts as size on their side.
@@ -26,17 +27,18 @@ def deliver_mparticle(
     receipt: Receipt,
     *,
     environment: str,
-    historical: bool = False,
+    historical_before: datetime | None = None,
     on_sent: Callable[[int], None] = lambda count: None,
 ) -> Delivered:
     """Sends the batches that the receipt does not have yet, each to the feed it names, and writes down what becomes of it.
 
+    Batches whose events are all older than `historical_before` go to the historical path; it has to be 72 hours ago or more.
     An event whose feed is not in `feeds` is rejected. Raises CredentialsError, and a TransientError once the client's
     retries are used up; what has been acknowledged until then stands in the receipt.
     """
     if not feeds:
         raise ConfigurationError("the destination has no feed", next_step="give it the key and the secret of at least one feed")
-    return _Delivery(feeds, receipt, environment, historical, on_sent).run(events)
+    return _Delivery(feeds, receipt, environment, historical_before, on_sent).run(events)
 
 
 class _Delivery:
@@ -45,25 +47,27 @@ class _Delivery:
         feeds: Mapping[str, MparticleClient],
         receipt: Receipt,
         environment: str,
-        historical: bool,
+        historical_before: datetime | None,
         on_sent: Callable[[int], None],
     ) -> None:
         self.feeds, self.receipt, self.environment = feeds, receipt, environment
-        self.historical, self.on_sent = historical, on_sent
+        self.on_sent = on_sent
+        self.old = None if historical_before is None else int(historical_before.timestamp() * 1000)
         self.done = Delivered()
+        self.bad: list[Rejected] = []
 
     def run(self, events: Iterable[Outgoing]) -> Delivered:
-        collected: dict[str, list[Measured]] = {feed: [] for feed in self.feeds}
+        collected: dict[tuple[str, bool], list[Measured]] = {}
         for one in self._measured(events):
-            feed = one.out.feed
-            full = sum(other.size for other in collected[feed]) + one.size > MOST_REQUEST_BYTES - _ENVELOPE
-            if full or len(collected[feed]) == MOST_BATCHES:
-                self._send(feed, collected[feed])
-                collected[feed] = []
-            collected[feed].append(one)
-        for feed, batches in collected.items():
-            if batches:
-                self._send(feed, batches)
+            way = (one.out.feed, self.old is not None and is_older(one.out.event, self.old))
+            batches = collected.setdefault(way, [])
+            if len(batches) == MOST_BATCHES or sum(other.size for other in batches) + one.size > MOST_REQUEST_BYTES - _ENVELOPE:
+                self._send(*way, batches)
+                batches = collected[way] = []
+            batches.append(one)
+        for way, batches in collected.items():
+            self._send(*way, batches)
+        self._write_down_bad()
         return self.done
 
     def _measured(self, events: Iterable[Outgoing]) -> Iterator[Measured]:
@@ -80,31 +84,35 @@ class _Delivery:
                 size, fault = 0, str(error)
             if size > MOST_BATCH_BYTES:
                 fault = fault or f"the batch has {size:,} bytes; mParticle takes {MOST_BATCH_BYTES:,}"
-            if fault is not None:
-                self._reject(out, "invalid", fault)
-                continue
-            yield Measured(out, size)
+            if fault is None:
+                yield Measured(out, size)
+            else:
+                self.bad.append(rejected(out, "invalid", fault))
 
-    def _send(self, feed: str, batches: Sequence[Measured]) -> None:
+    def _send(self, feed: str, historical: bool, batches: Sequence[Measured]) -> None:
+        self._write_down_bad()
         client = self.feeds[feed]
         self.done.requests += 1
         try:
-            if len(batches) == 1 and not self.historical:
+            if len(batches) == 1 and not historical:
                 client.send(batches[0].out.event)
             else:
-                client.send_bulk([one.out.event for one in batches], historical=self.historical)
+                client.send_bulk([one.out.event for one in batches], historical=historical)
         except (BadRequest, PayloadTooLarge) as error:
             if len(batches) == 1:
-                self._reject(batches[0].out, "refused" if isinstance(error, BadRequest) else "too_large", error.value or error.what)
+                code = "refused" if isinstance(error, BadRequest) else "too_large"
+                self.bad.append(rejected(batches[0].out, code, error.value or error.what))
                 return
             middle = len(batches) // 2
-            self._send(feed, batches[:middle])
-            self._send(feed, batches[middle:])
+            self._send(feed, historical, batches[:middle])
+            self._send(feed, historical, batches[middle:])
             return
         self.receipt.acknowledge(one.out for one in batches)
         self.done.acknowledged += len(batches)
         self.on_sent(len(batches))
 
-    def _reject(self, out: Outgoing, code: str, reason: str) -> None:
-        self.receipt.reject([rejected(out, code, reason)])
-        self.done.rejected += 1
+    def _write_down_bad(self) -> None:
+        """Together, because each entry of the receipt waits for the disk."""
+        self.receipt.reject(self.bad)
+        self.done.rejected += len(self.bad)
+        self.bad = []

@@ -96,6 +96,12 @@ def fault_of(batch: Mapping[str, Any]) -> str | None:
     return None
 
 
+def is_older(batch: Mapping[str, Any], moment: int) -> bool:
+    """Whether each event of a batch that breaks no rule tells a time before `moment` (epoch milliseconds)."""
+    times = [event["data"].get("timestamp_unixtime_ms") for event in batch["events"]]
+    return all(time is not None and time < moment for time in times)
+
+
 def _event(event: Any, key: str) -> Any:
     data = event.get("data") if isinstance(event, Mapping) else None
     if not isinstance(data, Mapping):

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 
 # So many files are committed together: a commit costs as much as sending some thousand events.
 _FILES_AT_ONCE = 100
+# mParticle takes only older events as history.
+_HISTORY = timedelta(hours=73)
 _KEYS = {"amplitude": "insert_id", "mparticle": "source_request_id"}
 
 
@@ -192,8 +194,9 @@ class _File:
         assert isinstance(self.destination, MparticleDestination)
         with ExitStack() as opened:
             feeds = {feed: opened.enter_context(self._feed(self.destination, feed)) for feed in self.destination.feeds}
-            environment, history = self.destination.environment, self.job.history
-            return deliver_mparticle(events, feeds, receipt, environment=environment, historical=history, on_sent=on_sent)
+            environment = self.destination.environment
+            old = clock.now() - _HISTORY if self.job.history else None
+            return deliver_mparticle(events, feeds, receipt, environment=environment, historical_before=old, on_sent=on_sent)
 
     def _events(self, landed: Landed) -> Iterator[Outgoing]:
         feed_of: Callable[..., str | None] = lambda event: ""  # noqa: E731

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -133,8 +134,12 @@ def test_a_single_batch_that_is_refused_is_rejected_with_their_words(to: Target)
 
 
 def test_old_data_goes_to_the_historical_path(to: Target) -> None:
-    to.deliver(outgoing(1), historical=True)
-    assert [one["path"] for one in to.running.state.asked()["requests"]] == ["/v2/bulkevents/historical"]
+    moment = datetime.fromtimestamp(1_709_338_350, UTC)
+    for before in (moment, moment + timedelta(seconds=1)):
+        to.deliver([Outgoing(str(before), 1, mapped(), "ios")], historical_before=before)
+    to.deliver([Outgoing("timeless", 1, mapped(timestamp_unixtime_ms=None), "ios")], historical_before=moment)
+    asked = [one["path"] for one in to.running.state.asked()["requests"]]
+    assert asked == ["/v2/events", "/v2/bulkevents/historical", "/v2/events"]
 
 
 def test_a_destination_without_a_feed(to: Target) -> None:

@@ -185,9 +185,10 @@ def test_rebuild_and_compact_leave_what_was_sent(start: Callable[..., tuple[Proj
 
 
 def test_history_is_sent_in_bulk_and_leaves_user_properties_alone(
-    start: Callable[..., tuple[Project, RunningSandbox]], tmp_path: Path
+    start: Callable[..., tuple[Project, RunningSandbox]], tmp_path: Path, time: FakeTime
 ) -> None:
     project, running = start(jobs=lambda text: text.replace("inbox: ./inbox,", "inbox: ./inbox, history: true,"))
+    time.moment += timedelta(days=4)
     put(tmp_path, "1.jsonl", [webhook(number) for number in range(3)])
     assert run_forwarding(project, "to-amplitude").acknowledged == 3
     assert run_forwarding(project, "to-mparticle").acknowledged == 3
