@@ -16,14 +16,14 @@ What Amplitude answers, and what is done about it:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from etl.clients.amplitude import BATCH, HTTP_V2, AmplitudeClient, Endpoint
 from etl.clients.amplitude_tracking import encoded
 from etl.clients.retry import RetryPolicy, retry
 from etl.destinations.batches import WINDOW, Limits, Measured, PacedQueue
-from etl.destinations.receipts import Delivered, Outgoing, Receipt, rejected
+from etl.destinations.receipts import Delivered, Ledger, Outgoing, Refusal
 from etl.errors import BadRequest, DataError, EventsThrottled, InvalidEvents, PayloadTooLarge
 from etl.settings import Clock
 
@@ -49,7 +49,7 @@ class AmplitudeOptions:
 def deliver_amplitude(
     events: Iterable[Outgoing],
     client: AmplitudeClient,
-    receipt: Receipt,
+    receipt: Ledger,
     *,
     options: AmplitudeOptions,
     clock: Clock,
@@ -69,7 +69,7 @@ class _Delivery:
     def __init__(
         self,
         client: AmplitudeClient,
-        receipt: Receipt,
+        receipt: Ledger,
         options: AmplitudeOptions,
         clock: Clock,
         quotas: dict[str, datetime],
@@ -94,14 +94,14 @@ class _Delivery:
 
     def _measured(self, events: Iterable[Outgoing]) -> Iterator[Measured]:
         for one in events:
-            if self.receipt.settled(one.key):
+            if self.receipt.settled(one):
                 continue
             event = {**one.event, "insert_id": one.key} | ({_SKIP_SYNC: True} if self.options.history else {})
-            out = Outgoing(one.key, one.line, event)
+            out = replace(one, event=event)
             try:
                 size = len(encoded(event)) + 1
             except DataError as error:
-                self._reject([(out, "not_json", str(error))])
+                self._refuse([Refusal(out, "not_json", str(error))])
                 continue
             yield Measured(out, size, _senders(event))
 
@@ -136,7 +136,7 @@ class _Delivery:
             return self._halve(batch, "too_large", error.value or error.what)
         except BadRequest as error:
             return self._halve(batch, "refused", error.value or error.what)
-        self.receipt.acknowledge(one.out for one in batch)
+        self.receipt.acknowledge([one.out for one in batch])
         self.done.acknowledged += len(batch)
         self.on_sent(len(batch))
         return True
@@ -173,7 +173,7 @@ class _Delivery:
         slow = [batch[index] for index in error.throttled if 0 <= index < len(batch) and index not in bad]
         if not bad and not slow:
             return self._halve(batch, "refused", error.value or error.what)
-        self._reject([(batch[index].out, "refused", reason) for index, reason in bad.items()])
+        self._refuse([Refusal(batch[index].out, "refused", reason) for index, reason in bad.items()])
         for sender in {sender for one in slow for sender in one.senders[:1]}:
             self.refusals[sender] = self.refusals.get(sender, 0) + 1
             self.queue.hold([sender], self.options.endpoint.pause)
@@ -189,11 +189,11 @@ class _Delivery:
     def _halve(self, batch: Sequence[Measured], code: str, reason: str) -> bool:
         if len(batch) > 1:
             return self._send_halves(batch)
-        self._reject([(batch[0].out, code, reason)])
+        self._refuse([Refusal(batch[0].out, code, reason)])
         return True
 
-    def _reject(self, found: Sequence[tuple[Outgoing, str, str]]) -> None:
-        self.receipt.reject([rejected(out, code, reason) for out, code, reason in found])
+    def _refuse(self, found: Sequence[Refusal]) -> None:
+        self.receipt.refuse(found)
         self.done.rejected += len(found)
 
 

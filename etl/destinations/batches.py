@@ -86,7 +86,7 @@ class PacedQueue:
         now = self._now()
         for event in events:
             self._count(event, now, -1)
-        self._waiting = sorted([*events, *self._waiting], key=lambda event: event.out.line)
+        self._waiting = sorted([*events, *self._waiting], key=lambda event: (event.out.file, event.out.line))
 
     def hold(self, senders: Iterable[str], seconds: float) -> None:
         """Hands out nothing of these senders for a while."""

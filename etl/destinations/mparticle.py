@@ -8,13 +8,14 @@ is refused all the same (400, 413) the halves are sent, until the batch at fault
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from etl.clients.amplitude_tracking import encoded
 from etl.clients.mparticle import MOST_BATCH_BYTES, MOST_BATCHES, MOST_REQUEST_BYTES, MparticleClient
 from etl.destinations.batches import Measured
 from etl.destinations.mparticle_batch import batch_of, fault_of, is_older
-from etl.destinations.receipts import Delivered, Outgoing, Receipt, Rejected, rejected
+from etl.destinations.receipts import Delivered, Ledger, Outgoing, Refusal
 from etl.errors import BadRequest, ConfigurationError, DataError, PayloadTooLarge
 
 # The brackets, and room for what counts as size on their side.
@@ -24,7 +25,7 @@ _ENVELOPE = 1024
 def deliver_mparticle(
     events: Iterable[Outgoing],
     feeds: Mapping[str, MparticleClient],
-    receipt: Receipt,
+    receipt: Ledger,
     *,
     environment: str,
     historical_before: datetime | None = None,
@@ -45,7 +46,7 @@ class _Delivery:
     def __init__(
         self,
         feeds: Mapping[str, MparticleClient],
-        receipt: Receipt,
+        receipt: Ledger,
         environment: str,
         historical_before: datetime | None,
         on_sent: Callable[[int], None],
@@ -54,7 +55,7 @@ class _Delivery:
         self.on_sent = on_sent
         self.old = None if historical_before is None else int(historical_before.timestamp() * 1000)
         self.done = Delivered()
-        self.bad: list[Rejected] = []
+        self.bad: list[Refusal] = []
 
     def run(self, events: Iterable[Outgoing]) -> Delivered:
         collected: dict[tuple[str, bool], list[Measured]] = {}
@@ -72,9 +73,9 @@ class _Delivery:
 
     def _measured(self, events: Iterable[Outgoing]) -> Iterator[Measured]:
         for one in events:
-            if self.receipt.settled(one.key):
+            if self.receipt.settled(one):
                 continue
-            out = Outgoing(one.key, one.line, batch_of(one.event, one.key, self.environment), one.feed)
+            out = replace(one, event=batch_of(one.event, one.key, self.environment))
             fault = fault_of(out.event)
             if fault is None and one.feed not in self.feeds:
                 fault = f"there is no feed for the platform {one.feed or '(none)'}"
@@ -87,7 +88,7 @@ class _Delivery:
             if fault is None:
                 yield Measured(out, size)
             else:
-                self.bad.append(rejected(out, "invalid", fault))
+                self.bad.append(Refusal(out, "invalid", fault))
 
     def _send(self, feed: str, historical: bool, batches: Sequence[Measured]) -> None:
         self._write_down_bad()
@@ -101,18 +102,18 @@ class _Delivery:
         except (BadRequest, PayloadTooLarge) as error:
             if len(batches) == 1:
                 code = "refused" if isinstance(error, BadRequest) else "too_large"
-                self.bad.append(rejected(batches[0].out, code, error.value or error.what))
+                self.bad.append(Refusal(batches[0].out, code, error.value or error.what))
                 return
             middle = len(batches) // 2
             self._send(feed, historical, batches[:middle])
             self._send(feed, historical, batches[middle:])
             return
-        self.receipt.acknowledge(one.out for one in batches)
+        self.receipt.acknowledge([one.out for one in batches])
         self.done.acknowledged += len(batches)
         self.on_sent(len(batches))
 
     def _write_down_bad(self) -> None:
         """Together, because each entry of the receipt waits for the disk."""
-        self.receipt.reject(self.bad)
+        self.receipt.refuse(self.bad)
         self.done.rejected += len(self.bad)
         self.bad = []

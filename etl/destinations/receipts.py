@@ -8,25 +8,28 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from etl.records import masked
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
 class Outgoing:
     """One event on its way. `key` is what its receiver recognises a repetition by, `line` where it stands in its file.
 
-    `feed` names which of several places of a destination it is for.
+    `feed` names which of several places of a destination it is for, `file` is the number of its file among those of a delivery.
     """
 
     key: str
     line: int
     event: dict[str, Any]
     feed: str = ""
+    file: int = 0
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,31 @@ class Rejected:
     text: str
 
 
-def rejected(one: Outgoing, code: str, reason: str) -> Rejected:
-    """The rejection of an event, its text masked."""
-    text = masked(json.dumps(one.event, ensure_ascii=False, default=str))
-    return Rejected(one.key, one.line, code, reason, text)
+@dataclass(frozen=True)
+class Refusal:
+    """An event that is not to be sent (again), and why."""
+
+    out: Outgoing
+    code: str
+    reason: str
+
+    @property
+    def rejected(self) -> Rejected:
+        text = masked(json.dumps(self.out.event, ensure_ascii=False, default=str))
+        return Rejected(self.out.key, self.out.line, self.code, self.reason, text)
+
+
+class Ledger(Protocol):
+    """What a delivery asks and tells about its events: one file's receipt, or those of several files."""
+
+    def settled(self, one: Outgoing) -> bool:
+        """Whether nothing is left to do for this event."""
+
+    def acknowledge(self, events: Sequence[Outgoing]) -> None:
+        """The receiver has taken these events. They are on disk when this returns."""
+
+    def refuse(self, events: Sequence[Refusal]) -> None:
+        """These events are never sent again. They are on disk when this returns."""
 
 
 @dataclass
@@ -69,18 +93,23 @@ class Receipt:
         self._whole = 0
         self._read()
 
-    def settled(self, key: str) -> bool:
-        """Whether nothing is left to do for this event."""
+    def knows(self, key: str) -> bool:
+        """Whether nothing is left to do for the event of this key."""
         return key in self.acknowledged or key in self.rejections
 
-    def acknowledge(self, events: Iterable[Outgoing]) -> None:
-        """The receiver has taken these events."""
+    def settled(self, one: Outgoing) -> bool:
+        return self.knows(one.key)
+
+    def acknowledge(self, events: Sequence[Outgoing]) -> None:
         keys = [one.key for one in events]
         self._add({"acknowledged": keys})
         self.acknowledged.update(keys)
 
+    def refuse(self, events: Sequence[Refusal]) -> None:
+        self.reject([one.rejected for one in events])
+
     def reject(self, events: Sequence[Rejected]) -> None:
-        """These events are never sent again."""
+        """These are never sent, events or not: a line may hold none."""
         if events:
             self._add({"rejected": [asdict(one) for one in events]})
             self.rejections |= {one.key: one for one in events}
@@ -109,6 +138,31 @@ class Receipt:
             self._whole = file.tell()
         if new:
             _sync_folder(self._path.parent)
+
+
+class Receipts:
+    """The receipts of several files, by their numbers."""
+
+    def __init__(self, receipts: Sequence[Receipt]) -> None:
+        self._receipts = receipts
+
+    def settled(self, one: Outgoing) -> bool:
+        return self._receipts[one.file].settled(one)
+
+    def acknowledge(self, events: Sequence[Outgoing]) -> None:
+        for file, own in _by_file(events, lambda one: one.file):
+            self._receipts[file].acknowledge(own)
+
+    def refuse(self, events: Sequence[Refusal]) -> None:
+        for file, own in _by_file(events, lambda one: one.out.file):
+            self._receipts[file].refuse(own)
+
+
+def _by_file(events: Iterable[_T], file_of: Callable[[_T], int]) -> Iterator[tuple[int, list[_T]]]:
+    found: dict[int, list[_T]] = {}
+    for one in events:
+        found.setdefault(file_of(one), []).append(one)
+    yield from found.items()
 
 
 def _sync_folder(folder: Path) -> None:

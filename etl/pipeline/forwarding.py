@@ -1,8 +1,8 @@
 """A forwarding job: every finished file of its inbox, once, to its destination.
 
-A file's way: landed in the lake as it came; each line through the source and the mapping; sent; what the destination said
-about each event in the journal beside the receipt; at last, when no event is left, rejects and load committed, and the
-receipt written. Whatever is killed in between goes on where the journal ends.
+A file's way: landed in the lake as it came; each line through the source and the mapping; sent, together with those of the
+files beside it; what the destination said about each event in the journal beside the receipt; at last, when no event is
+left, rejects and load committed, and the receipt written. Whatever is killed in between goes on where the journal ends.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from filelock import FileLock
 
@@ -23,12 +23,12 @@ from etl.clients.amplitude import BATCH, HTTP_V2
 from etl.clients.mparticle import MparticleClient
 from etl.destinations.amplitude import AmplitudeOptions, deliver_amplitude
 from etl.destinations.mparticle import deliver_mparticle
-from etl.destinations.receipts import Delivered, Outgoing, Receipt
+from etl.destinations.receipts import Delivered, Outgoing, Receipt, Receipts
 from etl.errors import ConfigurationError, DataError, ProfilemillError
 from etl.jobs import resolve_variables
 from etl.jobs_forwarding import AmplitudeDestination, ForwardingJob, MparticleDestination
 from etl.lake.loads import FORWARDING
-from etl.landing.manifest import Landed, LoadId, slug, write_json
+from etl.landing.manifest import LoadId, slug, write_json
 from etl.mapping import load_mapping
 from etl.mapping.apply import EventMapping
 from etl.pipeline.forwarded import Settled, commit_files, forwarded_among, land_file
@@ -40,11 +40,10 @@ from etl.sources import inbox
 
 log = logging.getLogger(__name__)
 
-# So many files are committed together: a commit costs as much as sending some thousand events.
-_FILES_AT_ONCE = 100
+# A commit costs as much as sending some thousand events; what is in memory of a file is the keys of its events.
+_FILES_AT_ONCE, _BYTES_AT_ONCE = 100, 64 * 1024 * 1024
 # mParticle takes only older events as history.
 _HISTORY = timedelta(hours=73)
-_KEYS = {"amplitude": "insert_id", "mparticle": "source_request_id"}
 
 
 @dataclass(frozen=True)
@@ -85,28 +84,20 @@ def forward_files(project: Project, name: str, files: Sequence[str], progress: P
         pending = [path for path in inbox.pending_files(job.inbox, name) if path.name in set(files)]
         loads = {path: LoadId(FORWARDING, name, inbox.load_id(job.source, path).rpartition("/")[2]) for path in pending}
         known = forwarded_among(project.lake, loads.values())
-        with _Settling(project, name, job) as settling:
-            for done, (path, load) in enumerate(loads.items()):
-                shown.on_steps(done, len(loads))
-                if str(load) in known:
-                    inbox.write_receipt(path, name, {"load": str(load), "note": "the same content was sent already"})
-                    report.repeated.append(path.name)
-                    continue
-                one = _File(project, name, job, mapping, path, shown)
-                try:
-                    settled = one.run(load)
-                except ConfigurationError:
-                    raise
-                except ProfilemillError as error:
-                    report.failed[path.name] = str(error)
-                    if isinstance(error, DataError):
-                        continue
-                    break
-                report.add(one.report)
-                if settled is not None:
-                    known.add(str(load))
-                    settling.add(path, settled)
-        shown.on_steps(len(loads), len(loads))
+        fresh: dict[Path, LoadId] = {}
+        for path, load in loads.items():
+            if str(load) in known or load in fresh.values():
+                inbox.write_receipt(path, name, {"load": str(load), "note": "the same content is another file's"})
+                report.repeated.append(path.name)
+            else:
+                fresh[path] = load
+        done = 0
+        for group in _groups(fresh):
+            shown.on_steps(done, len(fresh))
+            if not _Group(project, name, mapping, [_File(project, name, path, fresh[path]) for path in group], shown).send(report):
+                break
+            done += len(group)
+        shown.on_steps(done, len(fresh))
     return report
 
 
@@ -123,88 +114,121 @@ def check_forwarding(project: Project, name: str) -> EventMapping:
     return EventMapping(found)
 
 
-class _Settling:
-    """Files of which no event is left, on their way into the lake: some at once, and all of them when the block is left.
-
-    Until its receipt is written a file is not done; a run that is killed before finds its journal full and commits it again.
-    """
-
-    def __init__(self, project: Project, name: str, job: ForwardingJob) -> None:
-        self.project, self.name, self.job = project, name, job
-        self.waiting: list[tuple[Path, Settled]] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.commit()
-
-    def add(self, path: Path, settled: Settled) -> None:
-        self.waiting.append((path, settled))
-        if len(self.waiting) >= _FILES_AT_ONCE:
-            self.commit()
-
-    def commit(self) -> None:
-        commit_files(self.project.lake, self.name, self.job.source, [settled for _, settled in self.waiting], self.project.clock)
-        for path, settled in self.waiting:
-            inbox.write_receipt(path, self.name, {"load": str(settled.landed.load)} | settled.counts)
-        self.waiting = []
+def _groups(paths: Iterable[Path]) -> Iterator[list[Path]]:
+    """Files that are sent together: small ones share requests and commits, and no slow sender holds up the next file."""
+    group: list[Path] = []
+    size = 0
+    for path in paths:
+        own = path.stat().st_size
+        if group and (len(group) >= _FILES_AT_ONCE or size + own > _BYTES_AT_ONCE):
+            yield group
+            group, size = [], 0
+        group.append(path)
+        size += own
+    if group:
+        yield group
 
 
 class _File:
-    """One file on its way."""
+    """One file on its way: landed, with its journal, and what has come of its lines so far."""
 
-    def __init__(self, project: Project, name: str, job: ForwardingJob, mapping: EventMapping, path: Path, progress: Progress) -> None:
-        self.project, self.name, self.job, self.path, self.progress = project, name, job, path, progress
-        self.destination = project.jobs.destinations[job.destination]
-        self.mapping = mapping
-        self.report = ForwardingReport(name)
+    def __init__(self, project: Project, name: str, path: Path, load: LoadId) -> None:
+        self.path = path
+        self.landed = land_file(project.lake, load, path, project.clock)
+        self.receipt = Receipt(_journal(path, name))
+        self.before = len(self.receipt.acknowledged)
         self.found = Translated()
-        self.unplaced: Counter[str] = Counter()
+        self.keys: list[str] = []
+        self.read = False
+        self.fault: DataError | None = None
 
-    def run(self, load: LoadId) -> Settled | None:
-        """Sends what is left of the file; None where events are left still. `report` says what was done."""
-        landed = land_file(self.project.lake, load, self.path, self.project.clock)
-        receipt = Receipt(_journal(self.path, self.name))
-        self.report.before = len(receipt.acknowledged)
-        delivered = self._deliver(landed, receipt)
-        receipt.reject([one for one in map(bad_line, self.found.taken.bad) if not receipt.settled(one.key)])
-        self._account(delivered, receipt)
-        if delivered.waiting:
-            self.report.open.append(self.path.name)
-            return None
-        self.report.files.append(self.path.name)
-        return Settled(landed, self._counts(receipt), tuple(receipt.rejections.values()))
+    def events(self, how: Translation, number: int) -> Iterator[Outgoing]:
+        """The events of the file. A damaged one ends where the damage is, with a `fault`."""
+        lines = inbox.read_lines(self.landed.folder / self.landed.members[0])
+        try:
+            for one in outgoing(lines, how, self.landed.load.unit, self.landed.time, self.found, number):
+                self.keys.append(one.key)
+                yield one
+        except DataError as error:
+            self.fault = error
+            return
+        self.receipt.reject([one for one in map(bad_line, self.found.taken.bad) if not self.receipt.knows(one.key)])
+        self.read = True
 
-    def _deliver(self, landed: Landed, receipt: Receipt) -> Delivered:
+    @property
+    def is_settled(self) -> bool:
+        return self.read and all(self.receipt.knows(key) for key in self.keys)
+
+    def counts(self) -> dict[str, Any]:
+        skipped = dict(self.found.skipped)
+        return {
+            "file": self.path.name,
+            "lines": self.found.taken.lines,
+            "events": self.found.events,
+            "acknowledged": len(self.receipt.acknowledged),
+            "rejects": len(self.receipt.rejections),
+            "duplicates": self.found.duplicates,
+            "skipped": skipped,
+            "left_out": sum(skipped.values()),
+            "misfits": dict(self.found.mapped.misfits),
+        }
+
+
+class _Group:
+    """Files that are sent together. A run that is killed before their receipts are written finds their journals."""
+
+    def __init__(self, project: Project, name: str, mapping: EventMapping, files: Sequence[_File], progress: Progress) -> None:
+        self.project, self.name, self.mapping, self.files, self.progress = project, name, mapping, files, progress
+        self.job = project.forwarding_job(name)
+        self.destination = project.jobs.destinations[self.job.destination]
+
+    def send(self, report: ForwardingReport) -> bool:
+        """Sends what is left of the files, commits those of which nothing is left, and says in the report what was done.
+        False where the destination cannot be reached. Raises ConfigurationError."""
+        stopped: ProfilemillError | None = None
+        try:
+            delivered = self._deliver()
+            report.add(ForwardingReport(self.name, waiting=dict(delivered.waiting), requests=delivered.requests))
+        except ConfigurationError:
+            raise
+        except ProfilemillError as error:
+            stopped = error
+        finally:
+            self._commit()
+        for file in self.files:
+            report.add(self._report_of(file))
+        if stopped is not None:
+            first = next((file for file in self.files if not file.is_settled and file.fault is None), self.files[0])
+            report.failed[first.path.name] = str(stopped)
+        return stopped is None
+
+    def _deliver(self) -> Delivered:
         sent = 0
 
         def on_sent(count: int) -> None:
             nonlocal sent
             sent += count
-            self.progress.on_text(f"{self.path.name}: {sent:,} events sent")
+            self.progress.on_text(f"{sent:,} events sent")
 
-        clock = self.project.clock
-        events = self._events(landed)
+        clock, receipts = self.project.clock, Receipts([file.receipt for file in self.files])
+        source = source_of(self.job)
         if isinstance(self.destination, AmplitudeDestination):
             endpoint = BATCH if self.job.history or self.destination.endpoint == "batch" else HTTP_V2
             options = AmplitudeOptions(endpoint, self.destination.min_id_length, self.job.history)
+            events = self._events(Translation(source, self.mapping, "insert_id"))
             with self.project.client_of(self.destination.authorization) as client, self._quotas() as quotas:
-                return deliver_amplitude(events, client, receipt, options=options, clock=clock, quotas=quotas, on_sent=on_sent)
+                return deliver_amplitude(events, client, receipts, options=options, clock=clock, quotas=quotas, on_sent=on_sent)
         assert isinstance(self.destination, MparticleDestination)
+        events = self._events(Translation(source, self.mapping, "source_request_id", feed_finder(self.destination)))
+        old = clock.now() - _HISTORY if self.job.history else None
         with ExitStack() as opened:
             feeds = {feed: opened.enter_context(self._feed(self.destination, feed)) for feed in self.destination.feeds}
             environment = self.destination.environment
-            old = clock.now() - _HISTORY if self.job.history else None
-            return deliver_mparticle(events, feeds, receipt, environment=environment, historical_before=old, on_sent=on_sent)
+            return deliver_mparticle(events, feeds, receipts, environment=environment, historical_before=old, on_sent=on_sent)
 
-    def _events(self, landed: Landed) -> Iterator[Outgoing]:
-        feed_of: Callable[..., str | None] = lambda event: ""  # noqa: E731
-        if isinstance(self.destination, MparticleDestination):
-            feed_of = feed_finder(self.destination)
-        how = Translation(source_of(self.job), self.mapping, _KEYS[self.destination.type], feed_of)
-        lines = inbox.read_lines(landed.folder / landed.members[0])
-        return outgoing(lines, how, landed.load.unit, landed.time, self.found, lambda why: self.unplaced.update([why]))
+    def _events(self, how: Translation) -> Iterator[Outgoing]:
+        for number, file in enumerate(self.files):
+            yield from file.events(how, number)
 
     def _feed(self, destination: MparticleDestination, feed: str) -> MparticleClient:
         pair, where = destination.feeds[feed], f"destinations.{self.job.destination}.feeds.{feed}"
@@ -229,30 +253,36 @@ class _File:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_json(path, {sender: until.isoformat() for sender, until in quotas.items()})
 
-    def _account(self, delivered: Delivered, receipt: Receipt) -> None:
-        report, found = self.report, self.found
-        report.lines, report.events, report.duplicates = found.taken.lines, found.events, found.duplicates
-        report.acknowledged, report.requests = delivered.acknowledged, delivered.requests
-        report.rejects = len(receipt.rejections)
-        report.reasons = dict(Counter(one.reason for one in receipt.rejections.values()))
-        report.skipped = dict(found.skipped + self.unplaced)
-        report.waiting, report.misfits = dict(delivered.waiting), dict(found.mapped.misfits)
-
-    def _counts(self, receipt: Receipt) -> dict[str, Any]:
-        return {
-            "file": self.path.name,
+    def _commit(self) -> None:
+        told = {
             "source": self.job.source,
             "destination": self.job.destination,
             "mapping": self.mapping.mapping.fingerprint,
-            "lines": self.found.taken.lines,
-            "events": self.found.events,
-            "acknowledged": len(receipt.acknowledged),
-            "rejects": len(receipt.rejections),
-            "duplicates": self.found.duplicates,
-            "skipped": self.report.skipped,
-            "left_out": sum(self.report.skipped.values()),
-            "misfits": self.report.misfits,
         }
+        done = [file for file in self.files if file.is_settled]
+        settled = [Settled(file.landed, told | file.counts(), tuple(file.receipt.rejections.values())) for file in done]
+        commit_files(self.project.lake, self.name, self.job.source, settled, self.project.clock)
+        for file, one in zip(done, settled, strict=True):
+            inbox.write_receipt(file.path, self.name, {"load": str(one.landed.load)} | one.counts)
+
+    def _report_of(self, file: _File) -> ForwardingReport:
+        counts, found = file.counts(), file.found
+        if file.fault is not None:
+            return ForwardingReport(self.name, failed={file.path.name: str(file.fault)})
+        return ForwardingReport(
+            self.name,
+            files=[file.path.name] if file.is_settled else [],
+            open=[] if file.is_settled else [file.path.name],
+            lines=found.taken.lines,
+            events=found.events,
+            acknowledged=counts["acknowledged"] - file.before,
+            before=file.before,
+            duplicates=found.duplicates,
+            rejects=counts["rejects"],
+            skipped=counts["skipped"],
+            reasons=dict(Counter(one.reason for one in file.receipt.rejections.values())),
+            misfits=counts["misfits"],
+        )
 
 
 def _journal(path: Path, job: str) -> Path:

@@ -35,16 +35,18 @@ class Translation:
 
 @dataclass
 class Translated:
-    """What came of a file's lines: `events` to send, `duplicates` left out, `skipped` by reason, lines that are `taken.bad`."""
+    """What came of a file's lines: `events` to send, `duplicates` left out, those `unplaced` for want of a feed, lines that are
+    `taken.bad`; `skipped` sums up what is not meant to be sent, by reason."""
 
     events: int = 0
     duplicates: int = 0
+    unplaced: int = 0
     taken: Taken = field(default_factory=Taken)
     mapped: EventCounts = field(default_factory=EventCounts)
 
     @property
     def skipped(self) -> Counter[str]:
-        return self.taken.skipped + Counter({"left_out": self.mapped.left_out})
+        return self.taken.skipped + Counter({"left_out": self.mapped.left_out, "no_feed": self.unplaced})
 
 
 def source_of(job: ForwardingJob) -> Source:
@@ -69,9 +71,9 @@ def feed_finder(destination: MparticleDestination) -> Callable[[Mapping[str, Any
 
 
 def outgoing(
-    lines: Iterable[tuple[int, bytes]], how: Translation, load: str, received: datetime, found: Translated, skip: Callable[[str], None]
+    lines: Iterable[tuple[int, bytes]], how: Translation, load: str, received: datetime, found: Translated, file: int = 0
 ) -> Iterator[Outgoing]:
-    """The events of numbered lines. `received` is the time of records that bring none; `skip` is told of events without a feed.
+    """The events of numbered lines. `received` is the time of records that bring none, `file` the number that the events get.
 
     Each event has a key of its own, the same each time that the file is read: what the mapping gives (`insert_id`,
     `source_request_id`), else one made of the load and the line. An event that repeats another's key and sender is left out.
@@ -83,7 +85,7 @@ def outgoing(
             continue
         feed = how.feed_of(event)
         if feed is None:
-            skip("no_feed")
+            found.unplaced += 1
             continue
         key = str(event.get(how.key) or f"{load}:{line}:{number}")
         sender = (event.get("device_id"), event.get("user_id"), feed)
@@ -95,7 +97,7 @@ def outgoing(
             continue
         senders[key] = sender
         found.events += 1
-        yield Outgoing(key, line, event, feed)
+        yield Outgoing(key, line, event, feed, file)
 
 
 def bad_line(one: BadLine) -> Rejected:

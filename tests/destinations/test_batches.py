@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.destinations.batches import Limits, Measured, PacedQueue
-from etl.destinations.receipts import Outgoing, Receipt, rejected
+from etl.destinations.receipts import Outgoing, Receipt, Refusal
 
 senders = st.lists(st.sampled_from(["a", "b", "c", "d"]), max_size=2, unique=True).map(tuple)
 given_events = st.lists(st.tuples(st.integers(1, 60), senders), max_size=40)
@@ -70,7 +70,7 @@ def _cut_and_read(path: Path, steps: list[tuple[bool, list[int]]], data: st.Data
         if taken:
             receipt.acknowledge(some)
         else:
-            receipt.reject([rejected(one, "refused", "time is not valid") for one in some])
+            receipt.refuse([Refusal(one, "refused", "time is not valid") for one in some])
         sizes.append(path.stat().st_size)
         states.append((frozenset(receipt.acknowledged), frozenset(receipt.rejections)))
     if not steps:
@@ -82,4 +82,4 @@ def _cut_and_read(path: Path, steps: list[tuple[bool, list[int]]], data: st.Data
     assert (frozenset(again.acknowledged), frozenset(again.rejections)) == states[whole]
     again.acknowledge([Outgoing("after", 1, {})])
     last = Receipt(path)
-    assert last.settled("after") and last.acknowledged == states[whole][0] | {"after"}
+    assert last.knows("after") and last.acknowledged == states[whole][0] | {"after"}

@@ -163,7 +163,8 @@ def test_where_the_destination_is_down_the_rest_is_left(start: Callable[..., tup
     (tmp_path / "inbox" / "00.jsonl.gz").write_bytes(gzip.compress(json.dumps(webhook(10)).encode() * 50)[:-9])
     running.state.faults.add(parse_faults(["httpapi:503:5"]))
     report = run_forwarding(project, "to-amplitude")
-    assert list(report.failed) == ["0.jsonl"] and "status 503" in report.failed["0.jsonl"]
+    assert sorted(report.failed) == ["0.jsonl", "00.jsonl.gz"] and "status 503" in report.failed["0.jsonl"]
+    assert report.open == ["0.jsonl", "1.jsonl", "2.jsonl"]
     again = run_forwarding(project, "to-amplitude")
     assert again.files == ["0.jsonl", "1.jsonl", "2.jsonl"]
     assert list(again.failed) == ["00.jsonl.gz"] and "damaged" in again.failed["00.jsonl.gz"]
