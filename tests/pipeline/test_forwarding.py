@@ -93,6 +93,7 @@ def test_each_file_is_sent_once_by_each_job(start: Callable[..., tuple[Project, 
     assert [one.name for one in plan_forwarding(project, "to-amplitude")] == ["1.jsonl", "2.jsonl.gz"]
     first = run_forwarding(project, "to-amplitude")
     assert (first.files, first.acknowledged, first.events) == (["1.jsonl", "2.jsonl.gz"], 11, 11)
+    assert first.requests == 1, "small files share a request"
     put(tmp_path, "4.jsonl", [webhook(number) for number in range(10)])
     again = run_forwarding(project, "to-amplitude")
     assert (again.files, again.repeated, again.acknowledged) == ([], ["4.jsonl"], 0), "the same content under another name"
@@ -154,6 +155,20 @@ def test_a_used_up_day_keeps_the_file_open(start: Callable[..., tuple[Project, R
     assert (last.acknowledged, last.before, last.files) == (8, 15, ["1.jsonl", "2.jsonl"])
     assert sorted(ids(running)) == sorted(f"evt-{number}" for number in range(23))
     assert running.state.tracked.summary()["duplicates"] == 0
+
+
+def test_a_slow_sender_holds_up_no_other_file(start: Callable[..., tuple[Project, RunningSandbox]], tmp_path: Path, time: FakeTime) -> None:
+    """One person has 700 events in two files; 10 a second may go. Everybody else's are there at once."""
+    project, running = start()
+    for file in range(2):
+        put(tmp_path, f"{file}.jsonl", [webhook(number, external_ids=user(0)) for number in range(file * 350, file * 350 + 350)])
+    put(tmp_path, "2.jsonl", [webhook(number) for number in range(1001, 1500)])
+    started = time.moment
+    report = run_forwarding(project, "to-amplitude")
+    assert (report.acknowledged, len(report.files)) == (1199, 3)
+    assert 60 <= (time.moment - started).total_seconds() < 61
+    assert [one for one in ids(running)[:799] if int(one[4:]) > 1000] == [f"evt-{number}" for number in range(1001, 1500)]
+    assert {one["status"] for one in running.state.asked()["requests"]} == {200}
 
 
 def test_where_the_destination_is_down_the_rest_is_left(start: Callable[..., tuple[Project, RunningSandbox]], tmp_path: Path) -> None:
