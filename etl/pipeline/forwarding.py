@@ -84,13 +84,9 @@ def forward_files(project: Project, name: str, files: Sequence[str], progress: P
         pending = [path for path in inbox.pending_files(job.inbox, name) if path.name in set(files)]
         loads = {path: LoadId(FORWARDING, name, inbox.load_id(job.source, path).rpartition("/")[2]) for path in pending}
         known = forwarded_among(project.lake, loads.values())
-        fresh: dict[Path, LoadId] = {}
-        for path, load in loads.items():
-            if str(load) in known or load in fresh.values():
-                inbox.write_receipt(path, name, {"load": str(load), "note": "the same content is another file's"})
-                report.repeated.append(path.name)
-            else:
-                fresh[path] = load
+        # Of files with the same content the first one is sent; the others are done when it is.
+        first = {load: path for path, load in reversed(loads.items())}
+        fresh = {path: load for load, path in reversed(first.items()) if str(load) not in known}
         done = 0
         for group in _groups(fresh):
             shown.on_steps(done, len(fresh))
@@ -98,6 +94,12 @@ def forward_files(project: Project, name: str, files: Sequence[str], progress: P
                 break
             done += len(group)
         shown.on_steps(done, len(fresh))
+        repeated = {path: load for path, load in loads.items() if path not in fresh}
+        known = forwarded_among(project.lake, repeated.values())
+        for path, load in repeated.items():
+            if str(load) in known:
+                inbox.write_receipt(path, name, {"load": str(load), "note": "the same content was sent as another file"})
+                report.repeated.append(path.name)
     return report
 
 
