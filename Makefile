@@ -31,6 +31,7 @@ test: setup ## Run all checks and tests
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@test -n "$$PROFILEMILL_TEST_POSTGRES_URL" || tests/services/postgres.sh install || test -z "$$CI"
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: setup ## Format and check the code

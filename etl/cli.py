@@ -14,6 +14,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from etl.cli_client import client_app
+from etl.cli_cohorts import EPILOG as COHORTS_EPILOG
+from etl.cli_cohorts import cohorts
+from etl.cli_forget import EPILOG as FORGET_EPILOG
+from etl.cli_forget import forget
+from etl.cli_identity import identity_app
 from etl.cli_mapping import mapping_app
 from etl.cli_receive import receive
 from etl.errors import ConfigurationError, ProfilemillError
@@ -35,8 +40,11 @@ app = typer.Typer(
 profiles_app = typer.Typer(help="Look at profiles.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(profiles_app, name="profiles")
 app.add_typer(mapping_app, name="mapping")
-app.command(epilog="Example: profilemill receive --inbox inbox --port 8090")(receive)
 app.add_typer(client_app, name="client")
+app.command("cohorts", epilog=COHORTS_EPILOG)(cohorts)
+app.command("forget", epilog=FORGET_EPILOG)(forget)
+app.command(epilog="Example: profilemill receive --inbox inbox --port 8090")(receive)
+app.add_typer(identity_app, name="identity")
 
 FAILED, WRONG, REJECTED = 1, 2, 3
 
@@ -185,7 +193,8 @@ def profiles_show(
     name, equals, value = key.partition("=")
     if not equals or not value:
         raise ConfigurationError("write the identifier as KEY=VALUE", value=key, next_step="for example amplitude_user_id=u-1042")
-    found = find_profiles(_project(jobs).lake, name, value)
+    project = _project(jobs)
+    found = [profile for one in project.identifiers_of(name, value) for profile in find_profiles(project.lake, *one)]
     if as_json:
         screen.print_json(found)
     for profile in found if not as_json else ():

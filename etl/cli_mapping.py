@@ -22,7 +22,6 @@ mapping_app = typer.Typer(
 
 FAILED, WRONG = 1, 2
 DEFAULT_SAMPLE = 1000
-SHIPPED = "shipped:"
 
 JobsOption = Annotated[Path | None, typer.Option("--jobs", help="The jobs file; else PROFILEMILL_JOBS, else ./jobs.yaml.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
@@ -149,9 +148,7 @@ def _check_output(output: Path, form: str, force: bool) -> None:
 def _mapping(name: str, jobs: Path | None) -> Mapping:
     from etl.mapping import load_mapping
 
-    shipped = name.startswith(SHIPPED)
-    folders = _folders(jobs)[1:] if shipped else _folders(jobs)
-    return load_mapping(name.removeprefix(SHIPPED), folders)
+    return load_mapping(name, _folders(jobs))
 
 
 def _records(before: Mapping, now: Mapping, sample: int | None, file: Path | None, jobs: Path | None) -> tuple[Records | None, str]:

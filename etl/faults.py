@@ -6,6 +6,11 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from rich.cells import cell_len
+
+_TAB = "    "
+_WIDEST, _BEFORE = 120, 80
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -23,11 +28,35 @@ class Fault:
     def render(self) -> str:
         text = f"{self.file}:{self.line}:{self.column}: {self.code} {self.message}"
         if self.source.strip():
-            width = max(1, min(self.width, len(self.source) - self.column + 1))
-            text += f"\n    {self.source}\n    {' ' * (self.column - 1)}{'^' * width}"
+            before, marked, after = self._parts()
+            # Tabs have no width of their own, and some characters take two columns.
+            blanks, carets = (cell_len(part.replace("\t", _TAB)) for part in (before, marked))
+            line = (before + marked + after).replace("\t", _TAB)
+            text += f"\n    {line}\n    {' ' * blanks}{'^' * max(1, carets)}"
         if self.hint:
             text += f"\n    {self.hint}"
         return text
+
+    def _parts(self) -> tuple[str, str, str]:
+        """The line before, at and behind the fault; of a long one only what is near."""
+        start = min(self.column - 1, len(self.source))
+        end = start + max(1, self.width)
+        before, marked, after = self.source[:start], self.source[start:end], self.source[end:]
+        if len(self.source) <= _WIDEST:
+            return before, marked, after
+        if len(before) > _BEFORE and len(before) + len(marked) > _WIDEST:
+            before = "…" + before[-_BEFORE:]
+        room = max(0, _WIDEST - len(before))
+        if len(marked) > room:
+            return before, marked[:room], "…"
+        room -= len(marked)
+        return before, marked, after if len(after) <= room else after[:room] + "…"
+
+
+def line_and_column(text: str, offset: int) -> tuple[int, int]:
+    """The place of a character, both counted from 1."""
+    offset = min(offset, len(text))
+    return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

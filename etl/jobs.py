@@ -13,10 +13,11 @@ import yaml
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from etl.errors import ConfigurationError
-from etl.faults import Fault, nearest
+from etl.faults import Fault, line_and_column, nearest
 from etl.jobs_forwarding import AmplitudeDestination, CustomerioJob, ForwardingJob, MparticleDestination, MparticleFeed, NamiJob
 from etl.jobs_marks import Marks, without_secrets
 from etl.jobs_strict import Strict as _Strict
+from etl.yaml_words import yaml_fault
 
 ENVIRONMENT = "PROFILEMILL_JOBS"
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -50,6 +51,7 @@ class ParquetDestination(_Strict):
 
     type: Literal["parquet"]
     path: Path
+    events: bool = Field(False, description="Mapped events too, a folder for each stream beside that of the profiles.")
 
 
 class SqlDestination(_Strict):
@@ -57,7 +59,9 @@ class SqlDestination(_Strict):
 
     type: Literal["sql"]
     url: SecretStr
-    table: str = "profiles"
+    table: str = Field("profiles", min_length=1)
+    mode: Literal["changes", "full"] = Field("changes", description="Load what changed since the last load, or everything each time.")
+    events: bool = Field(False, description="Mapped events too, a table for each stream.")
 
 
 ProfilesDestination = ParquetDestination | SqlDestination
@@ -147,6 +151,10 @@ class Jobs(_Strict):
     destinations: dict[str, Destination] = Field(default_factory=dict)
     jobs: dict[str, Job] = Field(default_factory=dict)
     max_identifiers: int = Field(50, ge=2, description="A profile with more identifiers goes into quarantine.")
+    dedupe_days: int | None = Field(
+        None, ge=1, le=3650, description="Records of loads so near that share a key count once; blank: reported only."
+    )
+    pii_key: SecretStr | None = Field(None, description="Hashes the fields marked pii, best as ${PROFILEMILL_PII_KEY}.")
 
     @property
     def imports(self) -> dict[str, ImportJob]:
@@ -203,20 +211,14 @@ def load_jobs(path: Path) -> Jobs:
         text = path.read_text(encoding="utf-8-sig")
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         content = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        lines = text.split("\n")
-        place = (mark.line, mark.column) if mark else (0, 0)
-        fault = Fault(
-            "J001",
-            f"this is not YAML: {error.problem or error.context}",
-            path.name,
-            place[0] + 1,
-            place[1] + 1,
-            without_secrets(lines[place[0]]) if place[0] < len(lines) else "",
-        )
-        raise _refused(path, [fault]) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except yaml.YAMLError as error:
+        found = yaml_fault(error, text)
+        line, column = line_and_column(text, found.start or 0)
+        source = without_secrets(text.split("\n")[line - 1])
+        # Without the example behind the colon: it repeats the value.
+        hint = found.hint and found.hint.split(": ")[0]
+        raise _refused(path, [Fault("J001", found.message, path.name, line, column, source, hint=hint)]) from None
+    except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"cannot read the jobs file: {error}", where={"file": path}) from error
     marks = Marks(path, text, root, _MODELS)
     if not isinstance(content, dict):

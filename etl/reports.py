@@ -91,7 +91,8 @@ class ImportReport:
 
 @dataclass(frozen=True)
 class BuildReport:
-    """What a build did. `build` is its number (that of the last one when nothing was to do)."""
+    """What a build did. `build` is its number (that of the last one when nothing was to do). `repeated_keys` stand in more
+    than one load."""
 
     build: int
     profiles: int
@@ -102,6 +103,7 @@ class BuildReport:
     conflicts: int = 0
     quarantined: int = 0
     full: bool = False
+    repeated_keys: int = 0
 
     @property
     def changed(self) -> bool:
@@ -110,13 +112,21 @@ class BuildReport:
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What loading a destination did: rows written, rows deleted, whether everything was written anew."""
+    """What loading a destination did: rows written, rows deleted, whether everything was loaded, not changes alone.
+
+    `replaced` values had NUL characters, which databases do not take, and got U+FFFD in their place; `too_long`
+    identifiers are longer than databases index and stand in the profiles alone; `events` were
+    written beside the profiles, where the destination wants them.
+    """
 
     destination: str
     written: int
     deleted: int
     full: bool
     location: str
+    replaced: int = 0
+    too_long: int = 0
+    events: int = 0
 
 
 @dataclass

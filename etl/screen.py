@@ -100,6 +100,8 @@ def show_build(report: BuildReport) -> None:
     out.print(f"[bold]profiles[/]\n  {'in total':<12} {report.profiles:>9,}  {what}")
     if report.conflicts:
         out.print(f"  {'conflicts':<12} {report.conflicts:>9,}  identifiers claimed by two people; see the table `conflicts`")
+    if report.repeated_keys:
+        out.print(f"  {'repeated':<12} {report.repeated_keys:>9,}  keys in more than one load; see the table `repeated` and `dedupe_days`")
     if report.quarantined:
         out.print(f"  {'quarantined':<12} {report.quarantined:>9,}  profiles with too many identifiers, left out of destinations")
 
@@ -110,7 +112,12 @@ def show_load(report: LoadReport) -> None:
         if report.written or report.deleted or report.full
         else "up to date"
     )
+    what += f", {report.events:,} events written" if report.events else ""
     out.print(f"[bold]{escape(report.destination)}[/]  {what}  {escape(report.location)}")
+    if report.replaced:
+        out.print(f"  {report.replaced:,} values with NUL characters, each written as U+FFFD")
+    if report.too_long:
+        out.print(f"  {report.too_long:,} identifiers too long to be indexed, left out of the identifiers table")
 
 
 def show_status(found: Status, *, every_field: bool = False) -> None:
@@ -123,6 +130,8 @@ def show_status(found: Status, *, every_field: bool = False) -> None:
         out.print(f"  {found.quarantined:,} more in quarantine: too many identifiers")
     if found.conflicts:
         out.print(f"  {found.conflicts:,} links not followed: identifiers that two people claim, in the table `conflicts`")
+    if found.repeated_keys:
+        out.print(f"  {found.repeated_keys:,} keys in more than one load, in the table `repeated`")
     out.print(f"[bold]lake[/] {escape(found.lake)}")
 
 

@@ -16,7 +16,8 @@ from etl.jobs import load_jobs
 from etl.mapping import load_mapping
 
 FOLDER = Path(__file__).parent / "messages"
-MAPPINGS = sorted(path for path in (FOLDER / "mappings").iterdir() if path.suffix in (".yaml", ".lql"))
+MAPPINGS = sorted(path for name in ("mappings", "no_yaml") for path in (FOLDER / name).iterdir() if path.suffix in (".yaml", ".lql"))
+WARNINGS = sorted((FOLDER / "warnings").glob("*.yaml"))
 JOBS = sorted((FOLDER / "jobs").glob("*.yaml"))
 
 
@@ -33,6 +34,15 @@ def test_mapping_messages(case: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load_mapping(str(case), [])
     _check(case, caught.value)
+
+
+@pytest.mark.parametrize("case", WARNINGS, ids=lambda case: case.stem)
+def test_mapping_warnings(case: Path) -> None:
+    found = "\n".join(warning.render() for warning in load_mapping(str(case), []).warnings) + "\n"
+    golden = case.with_suffix(".txt")
+    if os.environ.get("PROFILEMILL_WRITE_MESSAGES"):
+        golden.write_text(found, encoding="utf-8")
+    assert found == golden.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("case", JOBS, ids=lambda case: case.stem)

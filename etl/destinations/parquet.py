@@ -1,6 +1,6 @@
-"""The destination `parquet`: a folder that holds exactly the current profiles, replaced as a whole.
+"""The destination `parquet`: a folder that holds exactly the current profiles, replaced as a whole; events beside it.
 
-The folder's path is a link to a versioned folder beside it; loading writes a new one and swaps the link in one rename.
+A folder's path is a link to a versioned folder beside it; loading writes a new one and swaps the link in one rename.
 Whoever has the old one open reads it to the end: the version before the current one is kept.
 """
 
@@ -9,32 +9,92 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from etl.destinations.events import Events, current_events
+from etl.engines.local import Connection
 from etl.engines.sql import quote
 from etl.errors import ConfigurationError
+from etl.lake.attempts import file_name
 from etl.lake.layout import Lake
-from etl.lake.tables import new_token, transaction_of
-from etl.profiles.published import published_query
+from etl.lake.tables import new_token
+from etl.profiles.versions import Version, current_version
 from etl.reports import LoadReport
 
 _STATE = "_profilemill.json"
 
 
-def load_parquet(lake: Lake, name: str, path: Path) -> LoadReport:
-    """Makes the folder at `path` hold the published profiles. Does nothing where it holds them already."""
-    build = {"profiles": _table_id(lake), "build": transaction_of(lake.profiles, "build") or 0}
+def load_parquet(lake: Lake, name: str, path: Path, events: bool = False) -> LoadReport:
+    """Makes the folder at `path` hold the published profiles and, with `events`, the folder `<path>_<stream>` the mapped
+    events of each stream. Does nothing where they hold them already."""
+    version = current_version(lake)
+    state = {"profiles": version.source, "build": version.build}
+    written = _publish(name, path, state, version.build, lambda folder: _write_profiles(lake, version, folder))
+    added = sum(_load_events(name, events_path(path, one.stream), one) for one in (current_events(lake) if events else ()))
+    return LoadReport(name, written or 0, 0, written is not None, str(path), events=added)
+
+
+def _write_profiles(lake: Lake, version: Version, folder: Path) -> int:
+    with lake.workspace() as (connection, _):
+        ordered = f"SELECT * FROM ({version.profiles}) ORDER BY profile_id"
+        return _write(connection, ordered, folder / "profiles.parquet")
+
+
+def _load_events(name: str, path: Path, events: Events) -> int:
+    """Publishes a file per load below `date=..`; files of loads that are as before are hard links to those before."""
+    held: Any = (_state_of(path) if path.is_symlink() else None) or {}
+    fields = {field.name: field.kind_name for field in events.fields}
+    # All files have the same columns, so a new field writes them all anew.
+    before = path.resolve() if held.get("fields") == fields else None
+    # A load that is just being replaced stays as it is until the next time.
+    kept = {load: attempt for load, attempt in held.get("loads", {}).items() if before and load in events.replaced}
+    state = {"fields": fields, "loads": kept | {load.load: load.attempt for load in events.loads.values()}}
+    number = max((load.sequence for load in events.loads.values()), default=0)
+    return _publish(name, path, state, number, lambda folder: _write_events(events, folder, before, kept)) or 0
+
+
+def _write_events(events: Events, folder: Path, before: Path | None, kept: dict[str, str]) -> int:
+    count = 0
+    with events.lake.workspace() as (connection, _):
+        for load in (load for load in events.loads.values() if load.rows):
+            target = folder / f"date={load.date}" / f"{file_name(load.load, load.attempt)}.parquet"
+            if before is None or not _link(before / target.relative_to(folder), target):
+                target.parent.mkdir(exist_ok=True)
+                count += _write(connection, f"SELECT * EXCLUDE (date) FROM ({events.query([load.load])})", target)
+    for name, attempt in kept.items():
+        for file in before.glob(f"date=*/{file_name(name, attempt)}.parquet") if before else ():
+            _link(file, folder / file.parent.name / file.name)
+    return count
+
+
+def _link(file: Path, target: Path) -> bool:
+    """The same file under another name, a copy where the file system has no hard links; False where there is no file."""
+    if not file.exists():
+        return False
+    target.parent.mkdir(exist_ok=True)
+    try:
+        target.hardlink_to(file)
+    except OSError:
+        shutil.copyfile(file, target)
+    return True
+
+
+def _write(connection: Connection, query: str, target: Path) -> int:
+    return int(connection.execute(f"COPY ({query}) TO {quote(str(target))} (FORMAT parquet, COMPRESSION zstd)").fetchone()[0])
+
+
+def _publish(name: str, path: Path, state: object, number: int, fill: Callable[[Path], int]) -> int | None:
+    """Makes `path` lead to a folder that `fill` filled, and returns what it returned; None where it has that state."""
     _refuse_foreign(name, path)
-    if path.is_symlink() and _state_of(path) == build:
-        return LoadReport(name, 0, 0, False, str(path))
-    folder = path.with_name(f"{path.name}.v{build['build']:06d}-{new_token()}")
+    if path.is_symlink() and _state_of(path) == state:
+        return None
+    folder = path.with_name(f"{path.name}.v{number:06d}-{new_token()}")
     try:
         folder.mkdir(parents=True)
-        with lake.workspace() as (connection, _):
-            target = quote(str(folder / "profiles.parquet"))
-            ordered = f"SELECT * FROM ({published_query(lake)}) ORDER BY profile_id"
-            count = connection.execute(f"COPY ({ordered}) TO {target} (FORMAT parquet, COMPRESSION zstd)").fetchone()[0]
-        (folder / _STATE).write_text(json.dumps(build), encoding="utf-8")
+        count = fill(folder)
+        (folder / _STATE).write_text(json.dumps(state), encoding="utf-8")
         previous = path.resolve().name if path.is_symlink() else None
         link = path.with_name(f".{path.name}.{new_token()}")
         link.symlink_to(folder.name)
@@ -48,12 +108,18 @@ def load_parquet(lake: Lake, name: str, path: Path) -> LoadReport:
             next_step="correct its path or the folder's permissions",
         ) from error
     _remove_old(path, {folder.name, previous})
-    return LoadReport(name, int(count), 0, True, str(path))
+    return count
 
 
-def _table_id(lake: Lake) -> str:
-    opened = lake.profiles.open()
-    return "" if opened is None else str(opened.metadata().id)
+def events_path(path: Path, stream: str) -> Path:
+    """Where the events of a stream stand beside the profiles at `path`."""
+    return path.with_name(f"{path.name}_{stream}")
+
+
+def drop_previous(path: Path) -> None:
+    """Removes every version but the current one, for readers too that have the one before still open."""
+    if path.is_symlink():
+        _remove_old(path, {path.resolve().name})
 
 
 def _state_of(path: Path) -> object:

@@ -1,68 +1,59 @@
-"""The destination `sql`: tables of any database that SQLAlchemy speaks to, changed in one transaction.
+"""The destination `sql`: tables of a database named by an SQLAlchemy URL, changed in one transaction.
 
-`<table>` has one row per profile: typed columns, maps as JSON. `<table>_identifiers` leads from any identifier to its
-profile. `<table>_state` tells which build they hold, so that the next load writes only what changed since.
+The tables are described in `sql_tables`. `sql_postgres` writes to PostgreSQL, `sql_portable` to every other database.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import sqlalchemy as sa
-from sqlalchemy.schema import CreateColumn
 
-from etl.engines.local import Connection, rows
-from etl.errors import ConfigurationError, TransientError
+from etl.destinations import sql_portable
+from etl.destinations.events import current_events
+from etl.destinations.sql_events import Append, EventLoad, fields_of
+from etl.destinations.sql_rows import Counts, Rows, rows_of
+from etl.destinations.sql_tables import Existing, Held, Tables, check_names, inspect_tables, kinds_of, tables_for, write_state
+from etl.engines.local import Connection
+from etl.errors import ConfigurationError, ProfilemillError, TransientError
 from etl.lake.layout import Lake
-from etl.lake.tables import files_of, relation, transaction_of
-from etl.mapping.kinds import Kind
-from etl.profiles.fields import ProfileField
-from etl.profiles.published import published_fields, published_query
+from etl.profiles.versions import Version, changed_since, current_version
 from etl.reports import LoadReport
 
-_TYPES: dict[str, Any] = {
-    "string": sa.Text(),
-    "int": sa.BigInteger(),
-    "number": sa.Double(),
-    "bool": sa.Boolean(),
-    "date": sa.DateTime(timezone=True),
-}
-_BATCH = 1000
+_SQLITE_WAIT = 60  # seconds, for another load to end
+
+Mode = Literal["changes", "full"]
 
 
-def load_sql(lake: Lake, name: str, url: str, table: str) -> LoadReport:
-    """Brings the tables up to the current build: upserts and deletes since the one they hold, or everything."""
+@dataclass(frozen=True)
+class _Database:
+    """An engine, and how its database is written to."""
+
+    engine: sa.Engine
+    shown: str
+    transaction: Callable[[], AbstractContextManager[sa.Connection]]
+    apply: Callable[[sa.Connection, Connection, Tables, Existing, Rows], Counts]
+    append: Append
+
+
+def load_sql(lake: Lake, name: str, url: str, table: str, mode: Mode = "changes", events: bool = False) -> LoadReport:
+    """Brings the tables up to the newest build: people who changed since the build they hold, or everybody where the
+    mode is `full`, where the changes are not known any more, or where a field is new. People who are gone are deleted.
+    With `events` there is a table for each stream too, brought up to the loads in force.
+
+    Raises TransientError where the database is away or went away, ConfigurationError where it refuses; either way the
+    tables are as they were.
+    """
+    database = _open(name, url, table)
+    driver_errors = (sa.exc.DBAPIError, database.engine.dialect.loaded_dbapi.Error)
     try:
-        engine = sa.create_engine(url, hide_parameters=True)
-    except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ModuleNotFoundError) as error:
-        raise ConfigurationError(
-            "the database URL cannot be used",
-            where={"destination": name},
-            value=type(error).__name__,
-            next_step="write it as dialect+driver://user:password@host/database and install the driver",
-        ) from error
-    shown = engine.url.render_as_string(hide_password=True)
-    try:
-        if engine.url.get_backend_name() == "sqlite" and engine.url.database:
-            _make_folder(engine.url.database)
-        return _Load(lake, name, engine, table, shown).run()
-    except sa.exc.OperationalError as error:
-        raise TransientError(
-            "the database did not take the profiles",
-            where={"destination": name, "url": shown},
-            value=str(error.orig),
-            next_step="check that it runs and may be written; then run again",
-        ) from error
-    except sa.exc.DBAPIError as error:
-        raise ConfigurationError(
-            "the database refused the profiles",
-            where={"destination": name, "url": shown},
-            value=str(error.orig),
-            next_step="see its message; the tables are as before",
-        ) from error
+        with database.transaction() as connection:
+            return _load(lake, name, database, connection, table, mode, events)
+    except driver_errors as error:
+        raise _refusal(error, name, database) from error
     except OSError as error:
         raise ConfigurationError(
             "the destination cannot be written",
@@ -71,168 +62,89 @@ def load_sql(lake: Lake, name: str, url: str, table: str) -> LoadReport:
             next_step="correct its URL or the folder's permissions",
         ) from error
     finally:
-        engine.dispose()
+        database.engine.dispose()
 
 
-class _Load:
-    def __init__(self, lake: Lake, name: str, engine: sa.Engine, table: str, shown: str) -> None:
-        self.lake, self.name, self.engine, self.shown = lake, name, engine, shown
-        self.fields = published_fields(lake)
-        self.build = transaction_of(lake.profiles, "build") or 0
-        opened = lake.profiles.open()
-        self.source = "" if opened is None else str(opened.metadata().id)
-        metadata = sa.MetaData()
-        self.profiles = _profiles_table(metadata, table, self.fields)
-        self.identifiers = _identifiers_table(metadata, f"{table}_identifiers")
-        self.state = _state_table(metadata, f"{table}_state")
+def _open(name: str, url: str, table: str) -> _Database:
+    try:
+        parsed = sa.make_url(url)
+        postgres = parsed.get_backend_name() == "postgresql"
+        if postgres:
+            # Imported where it is wanted: its driver is an extra.
+            from etl.destinations import sql_postgres
 
-    def run(self) -> LoadReport:
-        for table in (self.profiles, self.identifiers, self.state):
-            table.create(self.engine, checkfirst=True)
-        widened = self._add_columns()
-        with self.engine.begin() as database:
-            held = database.execute(sa.select(self.state.c.source, self.state.c.build)).one_or_none()
-            if held is not None and tuple(held) == (self.source, self.build) and not widened:
-                return LoadReport(self.name, 0, 0, False, self.shown)
-            since = None if held is None or widened or held.source != self.source else int(held.build)
-            changed = None if since is None else self._changes_since(since)
-            with self.lake.workspace() as (connection, _):
-                written, deleted = self._apply(database, connection, changed)
-            database.execute(sa.delete(self.state))
-            database.execute(
-                sa.insert(self.state),
-                [{"source": self.source, "build": self.build, "loaded_at": datetime.now(UTC).replace(tzinfo=None)}],
-            )
-        return LoadReport(self.name, written, deleted, changed is None, self.shown)
-
-    def _changes_since(self, since: int) -> str | None:
-        """SQL for the ids changed since a build; None where a build's changes are not known any more."""
-        files = [file for file in files_of(self.lake.changes) if since < int(file.partition["build"]) <= self.build]
-        if since > self.build or {int(file.partition["build"]) for file in files} != set(range(since + 1, self.build + 1)):
-            return None
-        source = relation(self.lake.changes, (file.path for file in files))
-        return f"SELECT DISTINCT profile_id FROM {source}" if source else "SELECT '' AS profile_id WHERE FALSE"
-
-    def _apply(self, database: sa.Connection, connection: Connection, changed: str | None) -> tuple[int, int]:
-        published = published_query(self.lake)
-        deleted = 0
-        if changed is None:
-            database.execute(sa.delete(self.profiles))
-            database.execute(sa.delete(self.identifiers))
+            options: dict[str, Any] = {"prepare_threshold": None}  # poolers in transaction mode know no prepared statements
+            engine = sa.create_engine(sql_postgres.url_for(parsed), hide_parameters=True, poolclass=sa.NullPool, connect_args=options)
         else:
-            ids = [row["profile_id"] for row in rows(connection, changed)]
-            for start in range(0, len(ids), _BATCH):
-                batch = ids[start : start + _BATCH]
-                deleted += database.execute(sa.delete(self.profiles).where(self.profiles.c.profile_id.in_(batch))).rowcount
-                database.execute(sa.delete(self.identifiers).where(self.identifiers.c.profile_id.in_(batch)))
-            published = f"SELECT * FROM ({published}) SEMI JOIN ({changed}) USING (profile_id)"
-        written = 0
-        for batch in _batches(connection, published):
-            database.execute(sa.insert(self.profiles), [self._row(row) for row in batch])
-            written += len(batch)
-        source = relation(self.lake.profiles, (file.path for file in files_of(self.lake.profiles)))
-        if source is not None:
-            unnested = f"SELECT profile_id, unnest(_identifiers) AS i FROM {source} SEMI JOIN ({published}) USING (profile_id)"
-            ids_query = f"SELECT profile_id, i.namespace AS namespace, i.value AS value, i.first_seen AS first_seen FROM ({unnested})"
-            for batch in _batches(connection, ids_query):
-                database.execute(sa.insert(self.identifiers), [row | {"first_seen": _naive(row["first_seen"])} for row in batch])
-        return written, max(0, deleted - written)
-
-    def _row(self, row: dict[str, Any]) -> dict[str, Any]:
-        made = dict(row)
-        for name in ("first_seen", "last_seen"):
-            made[name] = _naive(row[name])
-        for field in self.fields:
-            made[field.name] = _value(row[field.name], field.kind)
-        return made
-
-    def _add_columns(self) -> bool:
-        """Adds the columns of new fields. Raises ConfigurationError for a column whose type does not fit the kind."""
-        existing = {column["name"]: column["type"] for column in sa.inspect(self.engine).get_columns(self.profiles.name)}
-        missing = [column for column in self.profiles.columns if column.name not in existing]
-        for column in self.profiles.columns:
-            known = existing.get(column.name)
-            if known is not None and _family(known) != _family(column.type):
-                raise ConfigurationError(
-                    f"the column {column.name} of the database has another type than the field",
-                    where={"destination": self.name, "table": self.profiles.name},
-                    value=f"{known} there, {column.type} now",
-                    next_step=f"drop the tables {self.profiles.name}, {self.identifiers.name} and {self.state.name}, "
-                    "and run again: they are filled anew",
-                )
-        with self.engine.begin() as database:
-            for column in missing:
-                definition = CreateColumn(column).compile(dialect=self.engine.dialect)
-                database.execute(
-                    sa.text(f"ALTER TABLE {self.engine.dialect.identifier_preparer.format_table(self.profiles)} ADD COLUMN {definition}")
-                )
-        return bool(missing)
+            options = {"timeout": _SQLITE_WAIT} if parsed.get_backend_name() == "sqlite" else {}
+            engine = sa.create_engine(parsed, hide_parameters=True, poolclass=sa.NullPool, connect_args=options)
+    except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ImportError) as error:
+        missing = isinstance(error, ImportError)
+        raise ConfigurationError(
+            "the database URL cannot be used",
+            where={"destination": name},
+            value=f"there is no driver: {error}" if missing else type(error).__name__,
+            next_step="pip install 'profilemill[postgres]'"
+            if missing and postgres
+            else "write it as dialect+driver://user:password@host/database and install the driver",
+        ) from error
+    shown = parsed.render_as_string(hide_password=True)
+    if postgres:
+        return _Database(engine, shown, lambda: sql_postgres.transaction(engine, table), sql_postgres.apply, sql_postgres.append)
+    return _Database(engine, shown, lambda: sql_portable.transaction(engine), sql_portable.apply, sql_portable.append)
 
 
-def _profiles_table(metadata: sa.MetaData, name: str, fields: list[ProfileField]) -> sa.Table[Any]:
-    seen: list[sa.Column[Any]] = [sa.Column(column, sa.DateTime(timezone=True)) for column in ("first_seen", "last_seen")]
-    columns: list[sa.Column[Any]] = [
-        sa.Column(field.name, sa.JSON(none_as_null=True) if field.kind.is_map or field.kind.is_list else _TYPES[field.kind.name])
-        for field in fields
-    ]
-    return sa.Table(name, metadata, sa.Column("profile_id", sa.String(32), primary_key=True), *seen, *columns)
+def _load(lake: Lake, name: str, database: _Database, connection: sa.Connection, table: str, mode: Mode, events: bool) -> LoadReport:
+    # Read within the transaction: a load that had to wait must not put an older version over a newer one.
+    version = current_version(lake)
+    tables = tables_for(version.fields, table)
+    for one in tables.all:
+        check_names(one, connection.dialect, name)
+    existing = inspect_tables(connection, tables, name)
+    held = existing.held
+    since = None if mode == "full" else _known_build(existing, version)
+    changed = None if since is None else changed_since(lake, version, since)
+    counts, done = Counts(), since != version.build
+    streams = current_events(lake) if events else []
+    held_events = {} if held is None else held.events
+    part = EventLoad(connection, streams, table, name, database.append) if events else None
+    with lake.workspace() as (local, _):
+        if done:
+            counts = database.apply(connection, local, tables, existing, rows_of(local, version, changed))
+        if part is not None:
+            done |= part.run(local, None if mode == "full" else held_events, counts)
+    if done:
+        now = Held(version.source, version.build, kinds_of(version.fields), held_events | fields_of(streams))
+        write_state(connection, tables, now, held)
+    full = changed is None
+    return LoadReport(name, counts.written, counts.deleted, full, database.shown, counts.replaced, counts.too_long, counts.events)
 
 
-def _identifiers_table(metadata: sa.MetaData, name: str) -> sa.Table[Any]:
-    return sa.Table(
-        name,
-        metadata,
-        sa.Column("namespace", sa.String(100), primary_key=True),
-        sa.Column("value", sa.String(512), primary_key=True),
-        sa.Column("profile_id", sa.String(32), nullable=False, index=True),
-        sa.Column("first_seen", sa.DateTime(timezone=True)),
-    )
-
-
-def _state_table(metadata: sa.MetaData, name: str) -> sa.Table[Any]:
-    columns: list[sa.Column[Any]] = [
-        sa.Column("source", sa.String(64), primary_key=True),
-        sa.Column("build", sa.BigInteger()),
-        sa.Column("loaded_at", sa.DateTime()),
-    ]
-    return sa.Table(name, metadata, *columns)
-
-
-def _family(type_: sa.types.TypeEngine[Any]) -> str:
-    """What a column holds, coarse enough that every database's own spelling of a type falls into place."""
-    families: tuple[tuple[Any, str], ...] = (
-        (sa.Boolean, "int"),  # MySQL reads its booleans back as small integers
-        (sa.JSON, "json"),
-        (sa.DateTime, "date"),
-        (sa.Integer, "int"),
-        (sa.Float, "number"),
-        (sa.Numeric, "number"),
-        (sa.String, "string"),
-    )
-    return next((family for class_, family in families if isinstance(type_, class_)), type(type_).__name__)
-
-
-def _value(value: Any, kind: Kind) -> Any:
-    if value is None:
+def _known_build(existing: Existing, version: Version) -> int | None:
+    """The build that the tables hold, where changes since it are enough to bring them up; None where they are not."""
+    held = existing.held
+    if held is None or existing.absent or existing.missing or held.source != version.source:
         return None
-    if kind.is_map:
-        return {key: item.isoformat() if isinstance(item, datetime) else item for key, item in value}
-    if kind.is_list:
-        return [item.isoformat() if isinstance(item, datetime) else item for item in value]
-    return _naive(value) if kind.name == "date" else value
+    written = all(held.fields.get(field.name) == field.kind_name for field in version.fields)
+    return held.build if written else None
 
 
-def _naive(moment: datetime | None) -> datetime | None:
-    """UTC without a zone: what SQLite stores, and what the other databases take for UTC in their session."""
-    return None if moment is None else moment.astimezone(UTC).replace(tzinfo=None)
-
-
-def _batches(connection: Connection, query: str) -> Iterator[list[dict[str, Any]]]:
-    for batch in connection.sql(query).to_arrow_reader(_BATCH):
-        if batch.num_rows:
-            yield batch.to_pylist()
-
-
-def _make_folder(database: str) -> None:
-    if database != ":memory:":
-        Path(database).parent.mkdir(parents=True, exist_ok=True)
+def _refusal(error: Any, name: str, database: _Database) -> ProfilemillError:
+    cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    # The details of PostgreSQL's messages quote people's data.
+    text = getattr(getattr(cause, "diag", None), "message_primary", None) or str(cause)
+    where = {"destination": name, "url": database.shown}
+    driver = database.engine.dialect.loaded_dbapi
+    if isinstance(cause, driver.OperationalError | driver.InterfaceError):
+        return TransientError(
+            "the database did not take the profiles",
+            where=where,
+            value=text,
+            next_step="check that it runs and may be written; then run again",
+        )
+    return ConfigurationError(
+        "the database refused the profiles",
+        where=where,
+        value=text,
+        next_step="see its message; the tables are as before",
+    )

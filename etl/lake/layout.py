@@ -63,6 +63,14 @@ class Lake:
     def conflicts(self) -> Table:
         return Table(self.root / "conflicts", {"build": "BIGINT"})
 
+    @property
+    def repeated(self) -> Table:
+        return Table(self.root / "repeated", {"build": "BIGINT"})
+
+    @property
+    def cohort_memberships(self) -> Table:
+        return Table(self.root / "cohort_memberships")
+
     def stream(self, name: str) -> Table:
         return Table(self.root / "streams" / name, _BY_DATE)
 

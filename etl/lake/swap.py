@@ -18,6 +18,8 @@ _TABLES = (
     "identifiers",
     "changes",
     "conflicts",
+    "repeated",
+    "cohort_memberships",
     "state/streams",
 )
 

@@ -49,12 +49,12 @@ class Table:
     path: Path
     partition_by: Mapping[str, str] = field(default_factory=dict)
 
-    def open(self) -> DeltaTable | None:
-        """The table as it is now, or None where there is none yet."""
+    def open(self, version: int | None = None) -> DeltaTable | None:
+        """The table as it is now or was at a version, or None where there is none yet."""
         if not (self.path / "_delta_log").is_dir():
             return None
         try:
-            return DeltaTable(str(self.path))
+            return DeltaTable(str(self.path), version=version)
         except TableNotFoundError:
             return None
 
@@ -76,9 +76,16 @@ def transaction_of(table: Table, name: str) -> int | None:
     return None if number is None else int(number)
 
 
-def files_of(table: Table) -> list[DataFile]:
-    """The committed files."""
+def version_with(table: Table, name: str, value: int) -> int | None:
+    """The version whose commit has `name: value` in its metadata; None where the log does not reach back to it."""
     opened = table.open()
+    history = opened.history() if opened is not None else []
+    return next((int(entry["version"]) for entry in history if entry.get(name) == str(value)), None)
+
+
+def files_of(table: Table, at: DeltaTable | None = None) -> list[DataFile]:
+    """The committed files, now or at the version `at`."""
+    opened = at or table.open()
     if opened is None:
         return []
     actions = pa.table(opened.get_add_actions(flatten=True)).to_pylist()

@@ -6,6 +6,7 @@ import re
 import secrets
 import shutil
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
@@ -34,8 +35,12 @@ class Member:
         return self.info.filename
 
 
-def land_archive(landing: Path, archive: Path, scope: str, window: Window) -> tuple[list[Landed], dict[datetime, DamagedDownload]]:
+def land_archive(
+    landing: Path, archive: Path, scope: str, window: Window, scrub: Callable[[Landed], Landed] = lambda landed: landed
+) -> tuple[list[Landed], dict[datetime, DamagedDownload]]:
     """Attempts for every hour of `window` that has members, on disk and complete, and the hours with damaged members.
+
+    `scrub` takes out of each attempt what must not be kept, before it gets its place.
 
     Raises DataError for a member whose name tells no hour or an hour outside the window: nothing may be lost unseen.
     """
@@ -54,7 +59,7 @@ def land_archive(landing: Path, archive: Path, scope: str, window: Window) -> tu
                 next_step="run again: the hour is still open",
             )
             continue
-        landed.append(_land_hour(landing, archive, scope, hour, of_hour))
+        landed.append(_land_hour(landing, archive, scope, hour, of_hour, scrub))
     return landed, broken
 
 
@@ -107,7 +112,9 @@ def _read_name(info: zipfile.ZipInfo, window: Window) -> Member:
     return Member(info, hour, int(found.group(3)))
 
 
-def _land_hour(landing: Path, archive: Path, scope: str, hour: datetime, members: list[Member]) -> Landed:
+def _land_hour(
+    landing: Path, archive: Path, scope: str, hour: datetime, members: list[Member], scrub: Callable[[Landed], Landed]
+) -> Landed:
     attempt = secrets.token_hex(8)
     with arriving(landing, attempt) as folder, zipfile.ZipFile(archive) as opened:
         names = []
@@ -120,4 +127,4 @@ def _land_hour(landing: Path, archive: Path, scope: str, hour: datetime, members
             with opened.open(member.info) as source, (folder / name).open("wb") as target:
                 shutil.copyfileobj(source, target)
                 size += target.tell()
-        return place(landing, Landed(load_id(scope, hour), attempt, folder, tuple(names), hour, size))
+        return place(landing, scrub(Landed(load_id(scope, hour), attempt, folder, tuple(names), hour, size)))

@@ -48,6 +48,12 @@ def blocks(path: Path, size: int = _BLOCK) -> Iterator[bytes]:
             yield carried
 
 
+def raw_lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file, gunzipped, each with its line feed."""
+    with _opened(path) as file:
+        yield from file
+
+
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[IO[bytes]]:
     try:

@@ -19,6 +19,8 @@ from etl.landing.store import arriving, place
 
 STREAM = "amplitude_cohorts"
 MEMBERS, EXITS = "members.csv", "exits.jsonl"
+# The `basis` of a snapshot whose job writes no exits: it adds members and says nothing of leavers.
+ADDS_ONLY = "off"
 
 # A file with fewer rows than this share of the listed size is not believed; sizes are counted at the same moment.
 LEAST_SHARE = 0.9
@@ -70,13 +72,18 @@ class Before:
 def rows_of(data: bytes) -> Iterator[dict[str, str]]:
     """Member rows without their empty cells. Of a header name that stands twice the first column counts; a leading TAB
     is cut off. Raises SnapshotRefused for a file that is no table of members."""
+    return (row for _, row in numbered_rows(data))
+
+
+def numbered_rows(data: bytes) -> Iterator[tuple[int, dict[str, str]]]:
+    """The same with the number of each row; the header has 1, and blank rows count."""
     text = data.decode("utf-8-sig", errors="strict")
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = [name.lstrip("\t") for name in next(reader, [])]
         if header and not {"amplitude_id", "user_id", "group_value"} & set(header):
             raise SnapshotRefused("the cohort file has no column of ids", value=", ".join(header))
-        for row in reader:
+        for number, row in enumerate(reader, start=2):
             if not row:
                 continue
             if len(row) != len(header):
@@ -88,14 +95,14 @@ def rows_of(data: bytes) -> Iterator[dict[str, str]]:
             for name, cell in zip(header, row, strict=True):
                 if cell != "":
                     cells.setdefault(name, cell.lstrip("\t"))
-            yield cells
+            yield number, cells
     except csv.Error as error:
         raise SnapshotRefused("the cohort file is cut short or damaged", where={"line": reader.line_num}, value=str(error)) from error
 
 
 def snapshot_texts(data: bytes, extra: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
-    """Each member row as `(row number, JSON text of a record)`, the first row below the header being 2."""
-    for number, row in enumerate(rows_of(data), start=2):
+    """Each member row as `(row number, JSON text of a record)`, numbered as `numbered_rows` does."""
+    for number, row in numbered_rows(data):
         yield number, json.dumps({**row, **extra}, ensure_ascii=False)
 
 
@@ -189,14 +196,22 @@ def land_snapshot(landing: Path, snapshot: Snapshot, file: Path, before: Before 
                     target.write(json.dumps(record, ensure_ascii=False) + "\n")
             names = (MEMBERS, EXITS)
         content = {
-            "cohort_id": snapshot.cohort_id,
-            "cohort_name": snapshot.cohort_name,
-            "last_computed": snapshot.last_computed,
-            "size": snapshot.size,
+            **downloaded(snapshot, folder).details,
             "exits": exits if before is not None else None,
             **details,
         }
         return place(landing, Landed(snapshot.load, attempt, folder, names, snapshot.time, size, content))
+
+
+def downloaded(snapshot: Snapshot, folder: Path) -> Landed:
+    """A snapshot whose members file stands in `folder`, before it is an attempt."""
+    details = {
+        "cohort_id": snapshot.cohort_id,
+        "cohort_name": snapshot.cohort_name,
+        "last_computed": snapshot.last_computed,
+        "size": snapshot.size,
+    }
+    return Landed(snapshot.load, "", folder, (MEMBERS,), snapshot.time, details=details)
 
 
 def copy_members(landed: Landed, folder: Path) -> Path:

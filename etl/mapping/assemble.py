@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from etl.mapping.check import check_condition, check_expression, check_field, default_kind
-from etl.mapping.draft import Draft, DraftField, Faults, Placed
+from etl.mapping.draft import Draft, DraftField, Faults, Placed, truth_of
 from etl.mapping.kinds import EVENT_KINDS, KINDS, Kind, kind_named
 from etl.mapping.messages import ExpressionError, nearest
 from etl.mapping.model import (
@@ -48,8 +48,7 @@ class _Assembly:
         draft, base = self._draft, next(iter(self._bases), None)
         fields = self._fields()
         stream = draft.stream.text if draft.stream else base.stream if base else ""
-        unread = any(fault.code in ("E401", "E410", "E415") for fault in self._faults.found)
-        if not stream and not unread:
+        if not stream and not draft.stream and not draft.unread:
             self._faults.add("E404", "'stream' is missing: the name of the records that this mapping reads", None)
         if not fields and not self._faults.found:
             self._faults.add("E404", "'fields' is missing: there is nothing to map", None)
@@ -85,15 +84,20 @@ class _Assembly:
 
     def _fields(self) -> dict[str, Field]:
         found: dict[str, Field] = {field.name: field for base in self._bases for field in base.fields}
+        spelled = {name.lower(): name for name in found}
         for row in self._draft.fields:
             field = self._field(row)
             if field is None:
                 continue
             before = found.get(field.name)
+            start = row.name.start if row.name else row.start
             if before is None:
+                if (other := spelled.setdefault(field.name.lower(), field.name)) != field.name:
+                    # Names of columns are the same in any case.
+                    message = f"the field {field.name!r} differs from {other!r} only in case"
+                    self._faults.add("E406", message, start, "give one of them another name", len(field.name))
                 found[field.name] = field
                 continue
-            start = row.name.start if row.name else row.start
             if (before.kind, before.merge) != (field.kind, field.merge):
                 self._faults.add(
                     "E406",
@@ -117,12 +121,13 @@ class _Assembly:
     def _field(self, row: DraftField) -> Field | None:
         before = len(self._faults.found)
         for what, given in (("field", row.name), ("from", row.source)):
-            if given is None and row != DraftField(row.start):
+            if given is None and what not in row.explained:
                 self._faults.add("E404", f"{what!r} is missing", row.start)
         name = self._name(row.name)
         source = self._expression(row.source)
         guard = self._condition(row.guard)
         kind = self._kind(row.kind) if row.kind else default_kind(source.node) if source else None
+        pii = self._pii(row.pii)
         if name is None or kind is None or source is None or len(self._faults.found) > before:
             return None
         merge_text = row.merge.text if row.merge else "default"
@@ -135,7 +140,7 @@ class _Assembly:
             kind=kind,
             merge=merge,
             label=row.label.text if row.label else "",
-            pii=row.pii is not None and row.pii.text.lower() == "true",
+            pii=pii,
             capacity=capacity if capacity is not None else default_capacity(source.node, kind),
             description=row.description.text if row.description else "",
         )
@@ -150,7 +155,7 @@ class _Assembly:
                 self._faults.add("E409", f"{name!r} is no place in an event", placed.start, hint, max(1, len(name)))
                 return None
             return name
-        if not name or name.startswith("_") or name in _RESERVED:
+        if not name or name.startswith("_") or name.lower() in _RESERVED:
             self._faults.add("E409", f"{name!r} is reserved; a field's name may not start with '_' either", placed.start, width=len(name))
             return None
         return name
@@ -162,6 +167,12 @@ class _Assembly:
             hint = nearest(placed.text, known) or "known kinds: " + ", ".join(known)
             self._faults.add("E302", f"there is no kind {placed.text!r}", placed.start, hint, len(placed.text))
         return kind
+
+    def _pii(self, placed: Placed | None) -> bool:
+        found = truth_of(placed.text) if placed else False
+        if found is None and placed:
+            self._faults.add("E405", "'pii' is true or false", placed.start, width=placed.width)
+        return bool(found)
 
     def _capacity(self, row: DraftField, kind: Kind, merge: str) -> int | None:
         placed = row.capacity
@@ -248,9 +259,9 @@ class _Assembly:
             action()
         except ExpressionError as error:
             if merge is not None and error.code in ("E303", "E304"):
-                self._faults.add(error.code, error.message, merge.start, error.hint, len(merge.text))
+                self._faults.add(error.code, error.message, merge.start, error.hint, merge.width)
             elif placed is not None:
-                self._faults.add(error.code, error.message, placed.start + error.start, error.hint, error.end - error.start)
+                self._faults.add_in(placed, error)
 
 
 def _shape(kind: Kind) -> str:

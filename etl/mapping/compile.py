@@ -24,7 +24,7 @@ from etl.mapping.write import write
 _COLUMN = "_c"
 _SHARED = re.compile(r"\b_s([0-9]+)_[0-9]+\b")
 # Names with more dots than this have too many readings to spell out; the interpreter finds them.
-_MOST_PARTS = 5
+_MOST_STEPS = 5
 
 
 class Form(Enum):
@@ -101,25 +101,25 @@ class Compiler:
         if isinstance(node, Literal):
             text = text_of(node.value)
             return "CAST(NULL AS VARCHAR)" if text is None else quote(text)
-        if isinstance(node, Name) and len(node.parts) <= _MOST_PARTS:
-            return self.shared(_coalesce([self._text_at(path) for path in readings_of(node.parts)]))
+        if isinstance(node, Name) and is_spelled_out(node):
+            return self.shared(_coalesce([self._text_at(path) for path in readings_of(node)]))
         return self.slow(node, KINDS["string"])
 
     def single_text(self, node: Name | Literal) -> str:
         """SQL of the one text that a function gets which takes no lists: of a list it is the first element's."""
-        if isinstance(node, Literal) or len(node.parts) > _MOST_PARTS:
+        if isinstance(node, Literal) or not is_spelled_out(node):
             return self.text(node)
-        paths = readings_of(node.parts)
+        paths = readings_of(node)
         found = [_or_slow(self._plain_at(path), f"json_extract(text, {json_path(path)})", path, "pm_single_text") for path in paths]
         return self.shared(_coalesce(found))
 
     def plain_text(self, name: Name) -> str:
         """SQL of the value as DuckDB prints it: lists and objects as JSON text."""
-        return _coalesce([self._plain_at(path) for path in readings_of(name.parts)])
+        return _coalesce([self._plain_at(path) for path in readings_of(name)])
 
     def json_text(self, name: Name) -> str:
         """SQL of the value as JSON text, looked up in the record."""
-        return _coalesce([f"nullif(CAST(json_extract(text, {json_path(path)}) AS VARCHAR), 'null')" for path in readings_of(name.parts)])
+        return _coalesce([f"nullif(CAST(json_extract(text, {json_path(path)}) AS VARCHAR), 'null')" for path in readings_of(name)])
 
     def condition(self, node: Node) -> str:
         """SQL of a BOOLEAN; null where the value is missing or no bool."""
@@ -173,7 +173,7 @@ class Compiler:
         names = names_in(node)
         keys = {name.key: name for name in names}
         whole = any(function_of(call).reads_record for call in calls_in(node))
-        if whole or any(keys[name.key].parts != name.parts or len(name.parts) > _MOST_PARTS for name in names):
+        if whole or any(keys[name.key].parts != name.parts or not is_spelled_out(name) for name in names):
             return "text"
         members = [
             f"{quote(('{' if n == 0 else ',') + json.dumps(key, ensure_ascii=False) + ':')} || coalesce({self._as_json(name)}, 'null')"
@@ -183,7 +183,7 @@ class Compiler:
 
     def _as_json(self, name: Name) -> str:
         """The same from a column of its own where the name has no other."""
-        if len(name.parts) == 1 and self.columns.setdefault(name.key, "JSON") == "JSON":
+        if len(name.steps) == 1 and self.columns.setdefault(name.key, "JSON") == "JSON":
             return f"nullif(CAST({self._name_of(name.key)} AS VARCHAR), 'null')"
         return self.json_text(name)
 
@@ -196,11 +196,21 @@ class Compiler:
         return _or_slow(self._plain_at(path), f"json_extract(text, {json_path(path)})", path, "pm_text_of")
 
 
-def readings_of(parts: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """Every way to read dots as either nesting or part of a key, the longest key first (lql.md 4)."""
+def is_spelled_out(name: Name, most: int = _MOST_STEPS) -> bool:
+    """Whether SQL looks at every reading of a name; of others the interpreter does."""
+    return len(name.steps) <= most and not name.may_be_place
+
+
+def readings_of(name: Name) -> list[tuple[str, ...]]:
+    """Every way to read dots as either nesting or part of a key, the longest key first (lql.md 4); those that take
+    back-ticks at their word come before all others."""
+    return list(dict.fromkeys((*_readings(name.parts), *_readings(name.steps))))
+
+
+def _readings(parts: tuple[str, ...]) -> list[tuple[str, ...]]:
     if len(parts) == 1:
         return [parts]
-    head, rest = parts[0], readings_of(parts[1:])
+    head, rest = parts[0], _readings(parts[1:])
     joined = [(f"{head}.{path[0]}", *path[1:]) for path in rest]
     return joined + [(head, *path) for path in rest]
 

@@ -6,7 +6,8 @@ Each is exact for rows whose shape SQL can tell; other rows of the same comparis
 from __future__ import annotations
 
 from etl.engines.sql import quote
-from etl.mapping.compile import Compiler, json_path, readings_of
+from etl.mapping.check import gives
+from etl.mapping.compile import Compiler, is_spelled_out, json_path
 from etl.mapping.conversions import text_of
 from etl.mapping.tree import Call, ListOf, Literal, Name, Node, Operation
 
@@ -22,30 +23,45 @@ def condition(compiler: Compiler, node: Node) -> str | None:
     if isinstance(node, Name):
         return _bool_at(compiler, node)
     if isinstance(node, Operation):
-        if node.operator in ("AND", "OR", "NOT"):
-            return _logical(node.operator, [compiler.condition(operand) for operand in node.operands])
+        if node.operator == "NOT":
+            return f"(NOT {compiler.condition(node.operands[0])})"
+        if node.operator in ("AND", "OR"):
+            return _logical(compiler, node)
         return _comparison(compiler, node)
     return _text_test(compiler, node) if isinstance(node, Call) else None
 
 
-def _logical(operator: str, sides: list[str]) -> str:
-    if operator == "NOT":
-        return f"(NOT {sides[0]})"
-    left, right = sides
-    both = f"(coalesce({left}, FALSE) {operator} coalesce({right}, FALSE))"
-    return both if operator == "OR" else f"(CASE WHEN {left} IS NOT NULL OR {right} IS NOT NULL THEN {both} END)"
+def _logical(compiler: Compiler, node: Operation) -> str | None:
+    if node.operator == "OR":
+        left, right = (compiler.condition(operand) for operand in node.operands)
+        return f"(coalesce({left}, FALSE) OR coalesce({right}, FALSE))"
+    one, other = (_truth(compiler, operand) for operand in node.operands)
+    return f"(CASE {one} + {other} WHEN 2 THEN TRUE WHEN -2 THEN NULL ELSE FALSE END)" if one and other else None
+
+
+def _truth(compiler: Compiler, node: Node) -> str | None:
+    """SQL that is 1 for true, -1 for a missing value and 0 for all others; None where only the interpreter can tell.
+
+    So that AND has each of its sides once: a row of them would else double its SQL with every one.
+    """
+    if isinstance(node, Literal):
+        return "-1" if node.value is None else "1" if node.value is True else "0"
+    if isinstance(node, Name):
+        if not is_spelled_out(node, 2):
+            return None
+        return f"(CASE WHEN {compiler.condition(node)} THEN 1 WHEN {compiler.plain_text(node)} IS NULL THEN -1 ELSE 0 END)"
+    return f"coalesce(CAST({compiler.condition(node)} AS TINYINT), -1)" if gives(node) == "bool" else None
 
 
 def _bool_at(compiler: Compiler, name: Name) -> str | None:
-    paths = readings_of(name.parts) if len(name.parts) == 1 else []
-    if not paths:
+    if not is_spelled_out(name, 1):
         return None
-    return f"(CASE CAST(json_extract(text, {json_path(paths[0])}) AS VARCHAR) WHEN 'true' THEN TRUE WHEN 'false' THEN FALSE END)"
+    return f"(CASE CAST(json_extract(text, {json_path(name.parts)}) AS VARCHAR) WHEN 'true' THEN TRUE WHEN 'false' THEN FALSE END)"
 
 
 def _comparison(compiler: Compiler, node: Operation) -> str | None:
     left = node.operands[0]
-    if not isinstance(left, Name) or len(left.parts) > 2:
+    if not isinstance(left, Name) or not is_spelled_out(left, 2):
         return None
     if node.operator == "EXISTS":
         return f"({compiler.plain_text(left)} IS NOT NULL)"

@@ -8,7 +8,7 @@ from pathlib import Path
 from etl.errors import MappingError
 from etl.mapping.check import default_kind
 from etl.mapping.document import faults_of, read_draft
-from etl.mapping.draft import Draft, DraftField, Faults, Placed
+from etl.mapping.draft import Draft, DraftField, Faults, Placed, truth_of
 from etl.mapping.parser import parse
 from etl.mapping.write import write, write_key, write_text
 
@@ -75,7 +75,8 @@ def _row(field: DraftField) -> list[tuple[str, str]]:
         ("from", _one_line(field.source)),
         ("if", field.guard and _one_line(field.guard)),
         ("kind", kind),
-        *((key, placed and placed.text) for key, placed in (("merge", field.merge), ("capacity", field.capacity), ("pii", field.pii))),
+        *((key, placed and placed.text) for key, placed in (("merge", field.merge), ("capacity", field.capacity))),
+        ("pii", "true" if field.pii and truth_of(field.pii.text) else None),
         *((key, placed and placed.text) for key, placed in (("label", field.label), ("description", field.description))),
     ]
     return [(key, value) for key, value in found if value]
@@ -88,7 +89,7 @@ def _column(field: DraftField) -> tuple[str, str]:
     parts += [f"KIND {field.kind.text}"] if field.kind else []
     parts += [f"MERGEOP {field.merge.text}"] if field.merge else []
     parts += [f"CAPACITY {field.capacity.text}"] if field.capacity else []
-    parts += ["PII"] if field.pii and field.pii.text.lower() == "true" else []
+    parts += ["PII"] if field.pii and truth_of(field.pii.text) else []
     parts += [f"SHORTDESC {write_text(field.label.text)}"] if field.label else []
     parts += [f"LONGDESC {write_text(field.description.text)}"] if field.description else []
     return _one_line(field.source), " ".join(parts)

@@ -43,7 +43,7 @@ _DATES = tuple(
         (rf"(?:{_WEEKDAY}|[A-Za-z]{{4,}}), {_DAY}[ -]{_ABBREVIATED}[ -]{_SHORT_YEAR}", _BLANKS),
         (r"(?P<year>[0-9]{2})(?P<month>[0-9]{2})(?P<day>[0-9]{2})(?= +[^ ])", _BLANKS),
         (rf"{_YEAR}年(?P<month>[0-9]{{2}})月(?P<day>[0-9]{{2}})日(?: +(?P<hour>[0-9]{{1,2}}){_CLOCK})?", None),
-        (rf"{_YEAR}-{_MONTH}", None),
+        (rf"{_YEAR}[-/]{_MONTH}", None),
         (rf"{_YEAR}-{_ABBREVIATED}-{_DAY}", None),
         (rf"{_DAY} {_SPELLED} {_YEAR}", None),
         (rf"{_MONTH}\.{_DAY}\.{_SHORT_YEAR}", None),
@@ -52,23 +52,27 @@ _DATES = tuple(
 )
 _TIME = re.compile(
     r"(?:(?i:at) +)?(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{1,2})(?::(?P<second>[0-9]{1,2})(?:[.,](?P<fraction>[0-9]+))?)?"
-    r"(?: ?(?P<half>AM|PM|am|pm)(?![A-Za-z]))?"
+    r"(?: ?(?P<half>AM|PM|am|pm)(?:(?![A-Za-z])|(?<= [AP]M)(?=Z)))?"
 )
 
 # Zone names as Go's time package takes them: three capitals, or four that end in T.
 _NAME = "(?:[A-Z]{3}T|ChST|MeST|WITA|[A-Z]{3})"
 _OFFSET = "[+-][0-9]{2}(?::?[0-9]{2})?"
 _REMARK = r"(?: +\(.*\))?"
+# The name of the zone's place says nothing that counts: `America/New_York`, and behind an offset also `[Europe/Berlin]`.
+_PLACE = "[A-Z][A-Za-z_]*(?:/[A-Z][A-Za-z0-9_+-]*)+"
+_PLACE_BEHIND = rf"(?: +{_PLACE}| ?\[[^\[\]]*\])?"
 _ZONE = re.compile(
     # A name, with an offset or not: `UTC`, `GMT+0100 (British Summer Time)`.
-    rf" *(?:(?P<name>Z)|(?<= )(?P<name2>{_NAME})(?P<offset>[+-][0-9]{{2}}(?:[0-9]{{2}})?(?![0-9:]))?{_REMARK}) *"
+    rf" *(?:(?P<name>Z)|(?<= )(?P<name2>{_NAME})(?P<offset>[+-][0-9]{{2}}(?:[0-9]{{2}})?(?![0-9:]))?{_REMARK}){_PLACE_BEHIND} *"
     # An offset. Its name, the offset once more or Go's clock reading may follow: none of them says anything new.
-    rf"| *(?P<offset2>{_OFFSET})(?: +(?P<its_name>{_NAME})| +{_OFFSET})?{_REMARK}(?: m=[+-][0-9.]+)? *"
-    rf"|{_REMARK} *"
+    rf"| *(?P<offset2>{_OFFSET})(?: +(?P<its_name>{_NAME})| +{_OFFSET})?{_REMARK}(?: m=[+-][0-9.]+)?{_PLACE_BEHIND} *"
+    rf"|{_REMARK}(?: +{_PLACE})? *"
 )
 # A year behind the time of day: `Mon Jan 2 15:04:05 -0700 2006`.
 _ZONE_AND_YEAR = re.compile(rf" +(?:(?P<name>{_NAME})?(?P<offset>[+-][0-9]{{4}})? +)?(?P<year>[0-9]{{4}}) *")
-_JUST_NAME = re.compile(rf" +(?P<name>{_NAME}) *")
+# A zone behind a date alone; without a blank it is an offset, and only behind `2024-05-01`.
+_JUST_ZONE = re.compile(rf" +(?:(?P<name>Z|{_NAME})|(?P<offset>{_OFFSET}){_PLACE_BEHIND}|{_PLACE}) *")
 _JUST_OFFSET = re.compile(r"(?P<offset>[+-][0-9]{2}:?[0-9]{2})")
 _COLON_FRACTION = re.compile(r"(:[0-9]{1,2}:[0-9]{1,2}):([0-9]+[+-])")
 _WEEKDAY_FIRST = re.compile(f"(?:{_WEEKDAY} )+")
@@ -103,12 +107,11 @@ def read_form(text: str) -> Reading | None:
 
 def _said_behind(rest: str, separator: re.Pattern[str], has_year: bool) -> dict[str, str | None] | None:
     """The named parts of what stands behind a date: a time of day, a zone, the year if the date has none."""
-    if just_name := _JUST_NAME.fullmatch(rest):
-        return just_name.groupdict()
-    if separator.pattern == _OR_T:
-        if just_offset := _JUST_OFFSET.fullmatch(rest):
-            return just_offset.groupdict()
-        rest = _COLON_FRACTION.sub(r"\1.\2", rest, count=1)
+    if just_zone := _JUST_ZONE.fullmatch(rest):
+        return just_zone.groupdict()
+    if separator.pattern == _OR_T and (just_offset := _JUST_OFFSET.fullmatch(rest)):
+        return just_offset.groupdict()
+    rest = _COLON_FRACTION.sub(r"\1.\2", rest, count=1)
     between = separator.match(rest)
     time = _TIME.match(rest, between.end()) if between else None
     zone = (_ZONE if has_year else _ZONE_AND_YEAR).fullmatch(rest, time.end()) if time else None

@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
-
-import yaml
 
 from etl.errors import ConfigurationError, MappingError
 from etl.mapping.assemble import assemble
-from etl.mapping.draft import Draft, DraftField, Faults, Placed
+from etl.mapping.draft import Draft, Faults, Placed
 from etl.mapping.lql import read_statement
 from etl.mapping.messages import nearest
 from etl.mapping.model import Mapping
+from etl.mapping.yaml_document import read_document
+from etl.settings import packaged_mappings
 
-_TOP = ("stream", "into", "time", "key", "by", "where", "fields", "extends")
-_ROW = ("field", "from", "if", "kind", "label", "description", "merge", "pii", "capacity")
-_SUFFIXES = (".yaml", ".yml", ".lql")
+SUFFIXES = (".yaml", ".yml", ".lql")
+SHIPPED = "shipped:"
 
 
-def find_mapping(name: str, folders: Sequence[Path]) -> Path:
-    """The file of a mapping: `name` as a path, else `<name>.yaml` or `<name>.lql` in the first folder that has it."""
+def find_mapping(name: str, folders: Sequence[Path], without: Container[Path] = ()) -> Path:
+    """The file of a mapping: `name` as a path, else `<name>.yaml` or `<name>.lql` in the first folder that has it, files of
+    `without` (absolute paths) passed over; `shipped:<name>` is the one that comes with Profilemill. Raises ConfigurationError."""
+    if name.startswith(SHIPPED):
+        name, folders = name.removeprefix(SHIPPED), [packaged_mappings()]
     direct = Path(name)
-    if direct.suffix in _SUFFIXES and direct.is_file():
+    if direct.suffix in SUFFIXES and direct.is_file() and _absolute(direct) not in without:
         return direct
     for folder in folders:
-        for suffix in _SUFFIXES:
-            path = folder / f"{name}{suffix}"
-            if path.is_file():
-                return path
-    found = {path.stem for folder in folders for suffix in _SUFFIXES for path in folder.glob(f"*{suffix}")}
-    known = sorted(stem for stem in found if not stem.endswith(".test"))
+        found = [path for path in _named(name, folder) if _absolute(path) not in without]
+        if len(found) > 1:
+            raise ConfigurationError(
+                f"two files are the mapping {name!r}",
+                value=", ".join(str(path) for path in found),
+                next_step="remove one of them, or give it another name",
+            )
+        if found:
+            return found[0]
+    known = sorted({path.stem for folder in folders for path in mapping_files(folder)})
     raise ConfigurationError(
         f"there is no mapping {name!r}",
         where={"looked in": ", ".join(str(folder) for folder in folders)},
@@ -38,30 +45,53 @@ def find_mapping(name: str, folders: Sequence[Path]) -> Path:
     )
 
 
-def load_mapping(name: str, folders: Sequence[Path]) -> Mapping:
-    """A checked mapping. Raises MappingError with all faults of the file, ConfigurationError when there is no file."""
-    return _load(find_mapping(name, folders), folders, ())
+def mapping_files(folder: Path) -> list[Path]:
+    """The mappings of a folder, without their tests, by name."""
+    files = sorted(folder.glob("*")) if folder.is_dir() else []
+    return [path for path in files if path.suffix in SUFFIXES and not path.stem.endswith(".test")]
 
 
-def _load(path: Path, folders: Sequence[Path], above: tuple[Path, ...]) -> Mapping:
-    if path in above:
-        raise MappingError("mappings extend each other in a circle", where={"files": " -> ".join(p.name for p in (*above, path))})
+def load_mapping(name: str, folders: Sequence[Path], *, then: str = "run this again") -> Mapping:
+    """A checked mapping. Raises MappingError with all faults of the file, ConfigurationError when there is no file; `then` is
+    what their message says to do once the file is corrected."""
+    return _load(find_mapping(name, folders), folders, (), then)
+
+
+def refusal(mapping: Mapping, code: str, message: str, part: str | None = None, hint: str | None = None) -> MappingError:
+    """That a mapping without faults will not do where it is used; `part` (`stream`) is what of its file is at fault."""
+    assert mapping.path is not None
+    text = mapping.path.read_text(encoding="utf-8-sig")
+    faults = Faults(mapping.path.name, text)
+    placed = getattr(read_draft(mapping.path, text, faults), part) if part else None
+    faults.add(code, message, placed.start if placed else None, hint, placed.width if placed else 1)
+    return MappingError(faults_of(mapping.path, faults), next_step=f"correct {mapping.path} and run `profilemill check`")
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100 (Path.absolute keeps `..`, and a link is not to be followed)
+
+
+def _named(name: str, folder: Path) -> Iterator[Path]:
+    return (path for suffix in SUFFIXES if (path := folder / f"{name}{suffix}").is_file())
+
+
+def _load(path: Path, folders: Sequence[Path], above: tuple[Path, ...], then: str) -> Mapping:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise MappingError(f"cannot read the mapping: {error}", where={"file": path}) from error
     faults = Faults(path.name, text)
     draft = read_draft(path, text, faults)
-    bases = [base for placed in draft.extends if (base := _base(placed, path, folders, (*above, path), faults))]
+    bases = [base for placed in draft.extends if (base := _base(placed, folders, (*above, _absolute(path)), faults, then))]
     mapping = assemble(draft, bases, faults, path)
     if mapping is None:
-        raise MappingError(faults_of(path, faults), next_step=f"correct {path} and run `profilemill check`")
+        raise MappingError(faults_of(path, faults), next_step=f"correct {path} and {then}")
     return mapping
 
 
 def read_draft(path: Path, text: str, faults: Faults) -> Draft:
     """What the file says, unchecked."""
-    return read_statement(text, faults) if path.suffix == ".lql" else _Reader(text, faults).draft()
+    return read_statement(text, faults) if path.suffix == ".lql" else read_document(text, faults)
 
 
 def faults_of(path: Path, faults: Faults) -> str:
@@ -71,96 +101,21 @@ def faults_of(path: Path, faults: Faults) -> str:
     return f"the mapping {path.name} has {count}\n" + "\n".join(fault.render() for fault in found)
 
 
-def _base(placed: Placed, path: Path, folders: Sequence[Path], chain: tuple[Path, ...], faults: Faults) -> Mapping | None:
+def _base(placed: Placed, folders: Sequence[Path], chain: tuple[Path, ...], faults: Faults, then: str) -> Mapping | None:
+    """The mapping that the last of `chain` extends. Files of the chain are passed over, so that a file that takes the place
+    of a shipped one can extend it."""
+    nearer = [chain[-1].parent, *folders]
     try:
-        return _load(find_mapping(placed.text, [path.parent, *folders]), folders, chain)
+        return _load(find_mapping(placed.text, nearer, chain), folders, chain, then)
     except MappingError:
         raise
     except ConfigurationError as error:
-        faults.add("E408", error.what, placed.start, error.next_step, len(placed.text))
-        return None
-
-
-class _Reader:
-    """A YAML document to a draft."""
-
-    def __init__(self, text: str, faults: Faults) -> None:
-        self._text, self._faults = text, faults
-
-    def draft(self) -> Draft:
-        root = self._composed()
-        readable = not self._faults.found
-        top = self._members(root, _TOP, "a mapping document") if readable else {}
-        return Draft(
-            stream=self._scalar(top.get("stream")),
-            into=self._scalar(top.get("into")),
-            time=self._scalar(top.get("time")),
-            key=self._scalar(top.get("key")),
-            where=self._scalar(top.get("where")),
-            by=self._scalars(top.get("by")),
-            extends=self._scalars(top.get("extends")),
-            fields=[self._field(row) for row in self._items(top.get("fields"))],
-        )
-
-    def _composed(self) -> yaml.Node | None:
-        try:
-            return yaml.compose(self._text, Loader=yaml.SafeLoader)
-        except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            self._faults.add("E401", f"this is not YAML: {error.problem or error.context}", mark.index if mark else None)
-        except yaml.YAMLError as error:
-            self._faults.add("E401", f"this is not YAML: {error}", None)
-        return None
-
-    def _field(self, row: yaml.Node) -> DraftField:
-        members = self._members(row, _ROW, "a field")
-        if members and "kind" not in members:
-            self._faults.add("E404", "'kind' is missing", row.start_mark.index)
-        return DraftField(
-            start=row.start_mark.index,
-            name=self._scalar(members.get("field")),
-            source=self._scalar(members.get("from")),
-            guard=self._scalar(members.get("if")),
-            kind=self._scalar(members.get("kind")),
-            merge=self._scalar(members.get("merge")),
-            label=self._scalar(members.get("label")),
-            description=self._scalar(members.get("description")),
-            pii=self._scalar(members.get("pii")),
-            capacity=self._scalar(members.get("capacity")),
-        )
-
-    def _members(self, node: yaml.Node | None, known: Iterable[str], what: str) -> dict[str, yaml.Node]:
-        if not isinstance(node, yaml.MappingNode):
-            place = node.start_mark.index if node else None
-            self._faults.add("E405", f"{what} is expected here, with keys {', '.join(known)}", place)
-            return {}
-        found: dict[str, yaml.Node] = {}
-        for key, value in node.value:
-            name = str(key.value)
-            if name not in known:
-                hint = nearest(name, known) or f"known keys: {', '.join(known)}"
-                self._faults.add("E403", f"unknown key {name!r} in {what}", key.start_mark.index, hint, len(name))
-            elif name in found:
-                self._faults.add("E402", f"the key {name!r} stands twice in {what}", key.start_mark.index)
-            else:
-                found[name] = value
-        return found
-
-    def _items(self, node: yaml.Node | None) -> list[yaml.Node]:
-        if node is None:
-            return []
-        if isinstance(node, yaml.SequenceNode):
-            return list(node.value)
-        self._faults.add("E405", "a list is expected here", node.start_mark.index)
-        return []
-
-    def _scalars(self, node: yaml.Node | None) -> list[Placed]:
-        return [placed for item in self._items(node) if (placed := self._scalar(item))]
-
-    def _scalar(self, node: yaml.Node | None) -> Placed | None:
-        if node is None:
-            return None
-        if isinstance(node, yaml.ScalarNode):
-            return Placed(str(node.value), node.start_mark.index + (1 if node.style in ("'", '"') else 0))
-        self._faults.add("E405", "a single text is expected here", node.start_mark.index)
-        return None
+        message, hint = error.what, error.next_step
+    try:
+        again = find_mapping(placed.text, nearer)
+    except ConfigurationError:
+        faults.add("E408", message, placed.start, hint, placed.width)
+    else:
+        circle = " -> ".join(path.name for path in (*chain[chain.index(_absolute(again)) :], again))
+        faults.add("E408", f"mappings extend each other in a circle: {circle}", placed.start, width=placed.width)
+    return None

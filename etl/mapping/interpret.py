@@ -15,6 +15,7 @@ from etl.mapping.parser import parse
 from etl.mapping.registry import function_of
 from etl.mapping.scope import Scope
 from etl.mapping.tree import Call, ListOf, Literal, Name, Node, Operation
+from etl.mapping.values import flat_items
 
 Evaluator = Callable[[Scope], Value]
 
@@ -33,8 +34,10 @@ def interpreter(node: Node) -> Evaluator:
         constant = node.value
         return lambda scope: constant
     if isinstance(node, Name):
-        parts = node.parts
-        return lambda scope: _found(scope.record, parts)
+        name, parts = node, node.parts
+        if parts == name.steps and not name.may_be_place:
+            return lambda scope: _found(scope.record, parts)
+        return lambda scope: _found_quoted(scope.record, name)
     if isinstance(node, ListOf):
         items = [interpreter(item) for item in node.items]
         return lambda scope: [item(scope) for item in items]
@@ -72,6 +75,15 @@ def _call(node: Call) -> Evaluator:
 
 def _without_nan(value: Value) -> Value:
     return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _found_quoted(record: Mapping[str, Value], name: Name) -> Value:
+    """The value at a key in back-ticks: as written, else with its dots as nesting, else at the flat key of a list's place."""
+    for parts in (name.parts, name.steps):
+        if (found := _found(record, parts)) is not None:
+            return found
+    places = flat_items(record) if name.may_be_place else ()
+    return next((_found(leaf, ()) for key, leaf in places if key == name.key), None)
 
 
 def _found(value: Value, parts: tuple[str, ...]) -> Value:

@@ -18,7 +18,7 @@ class Token:
     end: int
 
 
-_NAME = re.compile(r"[^\W\d][\w.\-/]*|@[\w.\-/]*")
+_NAME = re.compile(r"[^\W\d][\w.\-/]*|@{1,2}[\w.\-/]*")
 _NUMBER = re.compile(r"(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _BLANK = re.compile(r"(?:\s+|--[^\n]*|#[^\n]*|//[^\n]*|/\*.*?\*/)+", re.DOTALL)
 # A key in brackets, `[my field]`: words with blanks and nothing else between them. One word alone is a list of it.
@@ -69,6 +69,10 @@ def _quoted(text: str, start: int, kind: str) -> Token:
     quote, position, value = text[start], start + 1, ""
     while position < len(text):
         character = text[position]
+        if character == quote and kind == "string" and text.startswith(quote, position + 1):
+            value += quote
+            position += 2
+            continue
         if character == quote:
             return Token(kind, value, start, position + 1)
         if character == "\\" and position + 1 < len(text) and kind == "string":

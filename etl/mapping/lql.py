@@ -30,7 +30,7 @@ def read_statement(text: str, faults: Faults) -> Draft:
         return _Statement(text, faults).draft()
     except ExpressionError as error:
         faults.add(error.code, error.message, error.start, error.hint, error.end - error.start)
-        return Draft()
+        return Draft(unread=True)
 
 
 class _Statement:
@@ -55,8 +55,10 @@ class _Statement:
                 self._clause(found)
         except ExpressionError as error:
             self._faults.add(error.code, error.message, error.start, error.hint, error.end - error.start)
+            found.unread = True
         if found.stream is None and not found.extends and not self._faults.found:
             self._faults.add("E404", "FROM is missing: the stream that this statement reads", len(self._text.rstrip()) - 1)
+            found.unread = True
         return found
 
     def _tried(self, action: object) -> DraftField | None:
@@ -115,6 +117,7 @@ class _Statement:
             description=given.get("longdesc"),
             pii=given.get("pii"),
             capacity=given.get("capacity"),
+            explained=frozenset(("field", "from")),
         )
 
     def _value(self, qualifier: str) -> Placed:

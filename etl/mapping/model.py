@@ -10,6 +10,7 @@ from pathlib import Path
 from etl.faults import Fault
 from etl.mapping.kinds import DEFAULT_MATCH_CAPACITY, Kind
 from etl.mapping.tree import Call, Node
+from etl.settings import Secret
 
 SCALAR_MERGES = ("latest", "oldest", "min", "max", "sum", "count")
 MAP_MERGES = ("latest", "oldest", "min", "max", "sum")
@@ -66,7 +67,8 @@ class Mapping:
     """A checked mapping. `by` names identifier fields, most trusted first; the first is exclusive to one person.
 
     Where it `gives_events`, the fields' names are the places of their values in an event (`paths`), and nothing is merged.
-    Records for which `where` is not true are not mapped. `warnings` are likely mistakes that stop nothing.
+    Records for which `where` is not true are not mapped. With a `pii_key`, a load's fields that are `pii` are hashed by it.
+    `warnings` are likely mistakes that stop nothing.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Mapping:
     path: Path | None = None
     into: str = "user"
     warnings: tuple[Fault, ...] = field(default=(), compare=False)
+    pii_key: Secret | None = field(default=None, compare=False, repr=False)
 
     def field(self, name: str) -> Field:
         return next(field for field in self.fields if field.name == name)
@@ -97,6 +100,8 @@ class Mapping:
             "key": self.key and self.key.text,
             "fields": [_content(f) for f in self.fields],
         }
+        if self.pii_key is not None and (hashed := [f.name for f in self.fields if f.pii]):
+            content["hashed"] = hashed
         if self.where:
             content["where"] = self.where.text
         if self.gives_events:

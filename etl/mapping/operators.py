@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 from collections.abc import Callable
 from datetime import datetime
 
@@ -27,6 +28,7 @@ _MEMBER = ("IN", "INTERSECTS")
 _ARITHMETIC = ("+", "-", "*", "/", "%")
 
 # Numbers written in text, next to a number: as they stand, without the money signs that a cast takes away.
+_INT_TEXT = re.compile("[+-]?[0-9]{1,19}")
 _PLAIN = str.maketrans(dict.fromkeys("$,£€ ", "!"))
 
 
@@ -78,12 +80,10 @@ def is_null(value: Value) -> bool:
 
 
 def _logical(name: str, left: Value, right: Value) -> bool | None:
-    """Whatever is no bool counts as missing, and missing as false; of AND with both sides missing nothing is known."""
-    one = left if isinstance(left, bool) else None
-    other = right if isinstance(right, bool) else None
+    """Whatever is not true counts as false; only AND of two missing sides is missing."""
     if name == "OR":
-        return bool(one) or bool(other)
-    return None if one is None and other is None else bool(one) and bool(other)
+        return left is True or right is True
+    return None if left is None and right is None else left is True and right is True
 
 
 def _with_missing(name: str, left: Value, right: Value) -> bool | None:
@@ -98,7 +98,7 @@ def _with_missing(name: str, left: Value, right: Value) -> bool | None:
 
 def _number_left(name: str, left: float, right: Value) -> Value:
     if isinstance(right, list):
-        return any(_same_number(left, item) for item in right) if name in _MEMBER else None
+        return _number_and_list(name, left, right)
     if isinstance(right, str):
         right = _plain_number_in(right)
     if isinstance(right, bool) or not isinstance(right, int | float):
@@ -106,9 +106,15 @@ def _number_left(name: str, left: float, right: Value) -> Value:
     return _numbers(name, left, right)
 
 
+def _number_and_list(name: str, left: float, right: list[Value]) -> bool | None:
+    if name in _MEMBER:
+        return any(_same_number(left, item) for item in right)
+    return any(_number_left(name, left, item) for item in right if not isinstance(item, list)) if name == "==" else None
+
+
 def _plain_number_in(text: str) -> float | int | None:
-    if text.removeprefix("-").removeprefix("+").isdecimal() and text.isascii() and len(text) < 20:
-        return int(text)
+    if _INT_TEXT.fullmatch(text) and (whole := int_of(text)) is not None:
+        return whole
     return number_in(text.translate(_PLAIN))
 
 

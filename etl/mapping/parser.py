@@ -3,13 +3,17 @@
 or          = and { ("OR" | "||") and }
 and         = comparison { ("AND" | "&&") comparison }
 comparison  = sum { ("==" | "=" | "!=" | "<>" | ">" | ">=" | "<" | "<=") sum
-                  | ["NOT"] ("IN" | "INTERSECTS" | "LIKE" | "CONTAINS") (list | sum)
+                  | ["NOT"] ("IN" | "INTERSECTS" | "LIKE" | "CONTAINS") (list | round | sum)
                   | ["NOT"] "BETWEEN" sum "AND" sum  |  "IS" ["NOT"] "NULL" }
 sum         = product { ("+" | "-") product }
 product     = unary { ("*" | "/" | "%") unary }
 unary       = ("NOT" | "!") comparison  |  "-" unary  |  "EXISTS" primary  |  primary
 primary     = literal | key | name "(" [or {"," or}] ")" | list | "(" or ")" | ("AND" | "OR") "(" or {("," | newline) or} ")"
-list        = "[" or {"," or} "]"  |  "(" or {"," or} ")"
+list        = "[" or {"," or} "]"
+round       = "(" or {[","] or} ")", the comma only left out before a text or number
+
+Line breaks matter in two places. A name is no call of what stands in parentheses on the next line. Right inside a group
+a new line that starts with "(", "AND (" or "OR (" starts an item.
 """
 
 from __future__ import annotations
@@ -25,6 +29,7 @@ _DEEPEST = 50
 _LONGEST = 200
 _CONSTANTS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
 _COMPARISONS = {"=": "==", "==": "==", "!=": "!=", "<>": "!=", ">": ">", ">=": ">=", "<": "<", "<=": "<="}
+_MEMBERSHIP = ("IN", "INTERSECTS")
 _WORD_COMPARISONS = ("in", "intersects", "like", "contains")
 
 
@@ -43,6 +48,7 @@ class Parser:
         self._tokens, self._text = found, text
         self._position = 0
         self._depth = 0
+        self._in_group = False
 
     @property
     def next(self) -> Token:
@@ -76,11 +82,17 @@ class Parser:
         what = "the expression ends here" if token.kind == "end" else f"unexpected {token.value!r}"
         return ExpressionError(code, f"{what}; {wanted}", token.start, token.end)
 
-    def expression(self) -> Node:
+    def on_new_line(self) -> bool:
+        """Whether a line ends between the last token and the next one."""
+        return "\n" in self._text[self._tokens[self._position - 1].end : self.next.start]
+
+    def expression(self, *, in_group: bool = False) -> Node:
         self._depth += 1
         if self._depth > _DEEPEST:
             raise ExpressionError("E106", f"more than {_DEEPEST} levels inside each other", self.next.start, self.next.end)
+        around, self._in_group = self._in_group, in_group
         node = self._chain(self._and, {"||": "OR"}, {"or": "OR"})
+        self._in_group = around
         self._depth -= 1
         return node
 
@@ -100,7 +112,7 @@ class Parser:
             token = self.next
             known = symbols if token.kind == "symbol" else words if token.kind == "name" else {}
             operator = known.get(token.value.lower())
-            if operator is None:
+            if operator is None or (token.kind == "name" and self._starts_item()):
                 return node
             self.take()
             length += 1
@@ -136,7 +148,12 @@ class Parser:
             self.take()
             high = self._sum()
             return Operation(word, (left, low, high), left.start, high.end)
-        right = self._round_list() if self.at("(") and word in ("IN", "INTERSECTS") else self._sum()
+        right = self._round_list() if self.at("(") and (word in _MEMBERSHIP or self._is_round_list()) else self._sum()
+        text_in = word == "IN" and isinstance(right, Literal) and isinstance(right.value, str)
+        if word in _MEMBERSHIP and isinstance(right, Literal) and right.value is not None and not text_in:
+            raise ExpressionError(
+                "E109", f"{word} needs a list or a key on its right", right.start, right.end, f'write x {word} ["a", "b"]'
+            )
         return Operation(word, (left, right), left.start, right.end)
 
     def _is_null(self, left: Node) -> Node:
@@ -197,22 +214,33 @@ class Parser:
         opening = self.take()
         node = self.expression()
         if self.at(","):
-            return self._items(opening, ")", (node,))
+            hint = 'conditions are joined by AND (a == 1, b == 2), values make a list as ["a", "b"]'
+            raise ExpressionError("E111", "a list in round brackets stands behind IN and its like only", opening.start, self.next.end, hint)
         if not self.at(")"):
-            raise self.unexpected("E108", "',' or ')' is expected")
+            raise self.unexpected("E108", "')' is expected")
         return replace(node, start=opening.start, end=self.take().end)
 
-    def _round_list(self) -> ListOf:
-        return self._items(self.take(), ")")
+    def _is_round_list(self) -> bool:
+        """Whether the parenthesis that opens here holds a comma of its own."""
+        depth = 0
+        for token in self._tokens[self._position :]:
+            if token.kind != "symbol":
+                continue
+            depth += (token.value in "([") - (token.value in ")]")
+            if depth == 0 or (depth == 1 and token.value == ","):
+                return depth == 1
+        return False
 
-    def _items(self, opening: Token, closing: str, first: tuple[Node, ...] = ()) -> ListOf:
-        """The rest of a list up to its closing bracket; a comma before the bracket is fine."""
-        items = list(first)
-        if first:
-            self.take()
+    def _round_list(self) -> ListOf:
+        return self._items(self.take(), ")", ("string", "number"))
+
+    def _items(self, opening: Token, closing: str, without_comma: tuple[str, ...] = ()) -> ListOf:
+        """The items of a list up to its closing bracket; a comma before the bracket is fine. Tokens of some kinds need
+        none before them."""
+        items: list[Node] = []
         while not self.at(closing):
             items.append(self.expression())
-            if not self.take_symbol(",") and not self.at(closing):
+            if not self.take_symbol(",") and not self.at(closing) and self.next.kind not in without_comma:
                 raise self.unexpected("E108", f"',' or '{closing}' is expected")
         return ListOf(tuple(items), opening.start, self.take().end)
 
@@ -220,13 +248,12 @@ class Parser:
         """`AND (a, b)`: items separated by commas or line breaks."""
         word = self.take()
         self.take()
-        items = [self.expression()]
+        items = [self.expression(in_group=True)]
         while not self.at(")"):
-            between = self._text[self._tokens[self._position - 1].end : self.next.start]
-            if not self.take_symbol(",") and ("\n" not in between or self.next.kind == "end"):
+            if not self.take_symbol(",") and (not self.on_new_line() or self.next.kind == "end"):
                 raise self.unexpected("E108", "',' or ')' is expected")
             if not self.at(")"):
-                items.append(self.expression())
+                items.append(self.expression(in_group=True))
             if len(items) > _LONGEST:
                 raise ExpressionError("E106", f"more than {_LONGEST} conditions in a group", word.start, word.end, "IN takes a long list")
         end = self.take().end
@@ -236,6 +263,11 @@ class Parser:
         for item in items[1:]:
             node = Operation(word.value.upper(), (node, item), word.start, item.end)
         return replace(node, end=end)
+
+    def _starts_item(self) -> bool:
+        """Whether the AND or OR here opens the next item of the group around it."""
+        after = self.ahead(1)
+        return self._in_group and self.on_new_line() and after.kind == "symbol" and after.value == "("
 
     def _quoted_name(self) -> Name:
         first = last = self.take()
@@ -250,7 +282,7 @@ class Parser:
 
     def _name_or_call(self) -> Node:
         token = self.take()
-        if self.at("("):
+        if self.at("(") and not self.on_new_line():
             self.take()
             return self._call(token)
         if token.value.lower() in _CONSTANTS:

@@ -38,8 +38,10 @@ times, with one kind and one merge operator: of the sources whose `if` is true, 
 ## Expressions
 
 - A name is a key of the record: `city`. Dots reach into objects, unless the key itself has dots: `user_properties.plan`. Back-ticks quote
-  any other key: `` `$insert_id` ``, `` `gp plan` ``; so do brackets round several words: `[gp plan]`.
-- Text stands in single or double quotes, numbers are written as in JSON, lists as `["a", "b"]`, and `true`, `false` and `NULL` are constants.
+  any other key: `` `$insert_id` ``, `` `gp plan` ``; so do brackets round several words: `[gp plan]`. Where there is no such key, a dot in
+  back-ticks reaches into objects too, and `` `items[0].price` `` into a list of objects.
+- Text stands in single or double quotes, one of which inside it is written twice or as `\\"`; numbers are written as in JSON,
+  lists as `["a", "b"]`, and `true`, `false` and `NULL` are constants.
 - Comments: `-- text`, `# text`, `// text`, `/* text */`. Subtraction and division need blanks around their sign, since `a-b` is a key.
 - A missing value writes nothing and never clears an older one. Null and an absent key are missing; empty text, `false` and `0` are values.
 - The text form of a value: `true`, `false`, all digits of an integer, the shortest decimal text of a float without an exponent (`12.0`
@@ -49,9 +51,9 @@ Operators, loosest first:
 
 | operator | meaning |
 | --- | --- |
-| `OR` `\\|\\|`, then `AND` `&&` | of bools; anything else counts as missing, missing as false. `AND (a == 1, b == 2)` takes a list, by commas or lines |
+| `OR` `\\|\\|`, then `AND` `&&` | of bools; anything else counts as false, and `AND` of two missing sides is missing |
 | `NOT` `!` | takes one whole comparison: `NOT city == "Oslo"`. Of missing it is missing |
-| `==` `=` `!=` `<>` | text exactly, a number with a text as numbers, a bool with its words. A missing side: `==` false, `!=` true |
+| `==` `=` `!=` `<>` | text exactly, a number with a text as numbers, a bool with its words; `5 == list`: whether an element is 5. A missing side: `==` false, `!=` true |
 | `>` `>=` `<` `<=` | numbers and numeric text; dates with dates, date text or `"now-3d"`, by whole seconds. Two other texts: missing |
 | `x IN ["a", "b"]`, `INTERSECTS` | x or one of its elements is in the list; with a map on one side, one of its keys |
 | `x CONTAINS "part"` | a part of the text, or of an element |
@@ -61,7 +63,13 @@ Operators, loosest first:
 | `+` `-`, then `*` `/` `%` | of numbers and numeric text; ints stay ints (`/` cuts off), `4.0` is a float. Text is put together by `join` |
 | `-x`, `EXISTS x` | the negative; whether there is a value (empty text is one) |
 
-`NOT IN`, `NOT LIKE` and so on negate. Date math is `now`, a sign, a number and a unit (`y M w d h m s`), from the record's time: `"now-3d"`.
+`NOT IN`, `NOT LIKE` and so on negate. Date math is `now`, a sign, a number and a unit (`y M w d h m s`), from the record's time: `"now-3d"`;
+only `todate` takes `NOW` and `Now`. `IN`, `INTERSECTS`, `LIKE` and `CONTAINS` also take a list in round brackets: `x IN ("a", "b")`.
+
+Conditions can be written as a group: `AND (a == 1, b == 2)`, `OR (..)`, `NOT AND (..)`. Its items are separated by commas or line breaks; a
+new line that begins with `(`, `AND (` or `OR (` begins an item, one that begins with `OR b == 2` goes on with the item before it. Anywhere,
+a name and the `(` on the next line are no call.
+
 A condition (`if`, `where`) lets a record through only when it is `true`.
 
 """
@@ -155,10 +163,12 @@ Scalars: {names(SCALAR_MERGES)}. Maps, key by key: {names(MAP_MERGES)}. Lists: {
 Without `merge` the default of the table above holds; of `count(x)` as an int it is `sum`.
 
 `latest` takes the value of the greatest record time, and of several at one time the one with the greatest text; `oldest` the other way round.
-`sum` adds, `count` counts the records that give a value; each record counts once, whatever is imported again. `min` and `max` are for
-numbers and dates. Names from LQL files: `latestmap`, `oldestmap`, `mapmin`, `mapmax`, `capped` (with a capacity).
+`sum` adds, `count` counts the records that give a value; each record counts once, whatever is imported again. A sum of ints stops at the ends of
+64 bits; one of floats is the exact sum, rounded once, whatever the order. `min` and `max` are for numbers and dates. Names from LQL files: `latestmap`, `oldestmap`, `mapmin`, `mapmax`, `capped` (with a capacity).
 
-`capacity` keeps the keys or members with the greatest (time, key); maps from `match` have {DEFAULT_MATCH_CAPACITY:,} by default, counters have none.
+`capacity` keeps the keys or members with the greatest (time, key), where the time is that of the key's last record, for `oldest` that of its first.
+Maps from `match` have {DEFAULT_MATCH_CAPACITY:,} by default, counters have none. `latest` and lists forget what is beyond it; all other operators
+cut it off where profiles are published, since a key that comes back needs its whole past.
 
 ## Identifiers
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,8 @@ class Function:
     the `Scope`: the record and its message time; `reads_record` says that it looks at more of the record than its
     arguments. `gives` is the kind of the result (`any` where it depends).
     `parses`: a present argument that gives nothing is a value that could not be read, and is counted as such.
-    `check` raises ExpressionError for literal arguments that can never work. `sql` gives the SQL form, None where SQL
+    `check` raises ExpressionError for literal arguments that the language does not take, `suspect` for those that it takes
+    and that never give a value, which is a warning. `sql` gives the SQL form, None where SQL
     cannot say this call.
     """
 
@@ -52,6 +53,7 @@ class Function:
     parses: bool = False
     aliases: tuple[str, ...] = ()
     check: Callable[[Call], None] = lambda call: None
+    suspect: Callable[[Call], None] = lambda call: None
     sql: Callable[[Compiler, Call], Sql | None] | None = None
     examples: tuple[Example, ...] = ()
 
@@ -68,3 +70,12 @@ def literal_text(call: Call, index: int, example: str) -> str:
     raise ExpressionError(
         "E203", f"argument {index + 1} of {call.name} must be literal text", argument.start, argument.end, f"for example {example}"
     )
+
+
+def check_word(call: Call, index: int, allowed: Sequence[str], what: str, other_words: dict[str, str] | None = None) -> None:
+    """Raises ExpressionError where an argument is literal text and, in any case, none of the `allowed` words; `other_words`
+    are hints for words of other languages."""
+    argument = call.arguments[index]
+    if isinstance(argument, Literal) and str(argument.value).lower() not in allowed:
+        hint = (other_words or {}).get(str(argument.value).lower()) or f"known: {', '.join(allowed)}"
+        raise ExpressionError("E204", f"{call.name} knows no {what} {argument.value!r}", argument.start, argument.end, hint)

@@ -18,7 +18,8 @@ class Literal:
 class Name:
     """A key of the record: `a.b` looks for the key `a.b`, then for `b` inside `a`. Back-ticks quote any key.
 
-    `parts` are the dot-separated parts as written; a part from back-ticks may hold dots itself.
+    `parts` are the dot-separated parts as written; a part from back-ticks may hold dots itself. Where there is no such
+    key, its dots are nesting too, and `a[0].b` is a place in a list.
     """
 
     parts: tuple[str, ...]
@@ -28,6 +29,16 @@ class Name:
     @property
     def key(self) -> str:
         return ".".join(self.parts)
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """The parts with every dot taken for nesting."""
+        return tuple(self.key.split("."))
+
+    @property
+    def may_be_place(self) -> bool:
+        """Whether it can be the flat key of a place in a list."""
+        return "[" in self.key
 
 
 @dataclass(frozen=True)

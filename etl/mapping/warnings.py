@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from etl.mapping.draft import Draft, DraftField, Faults
-from etl.mapping.model import Field, Mapping
+from etl.mapping.habits import habits_in, keys_in
+from etl.mapping.model import Expression, Field, Mapping
 from etl.mapping.tree import Call, Literal, Node
 
 
@@ -17,6 +18,22 @@ def warn_of(mapping: Mapping, draft: Draft, faults: Faults) -> None:
         _counter(field, source.expression.node, row, faults)
         _without_key(mapping, field, row, faults)
         _growing(field, source.expression.node, row, faults)
+    _habits(mapping, draft, faults)
+
+
+def _habits(mapping: Mapping, draft: Draft, faults: Faults) -> None:
+    placed = [one for row in draft.fields for one in (row.source, row.guard)] + [draft.time, draft.key, draft.where]
+    written = {one.text: one.node for one in _expressions(mapping)}
+    keys = keys_in(tuple(written.values()))
+    for place in (one for one in placed if one):
+        for habit in habits_in(place.text, written[place.text], keys):
+            start = place.at(habit.start)
+            faults.warn(habit.code, habit.message, start, habit.hint, place.at(habit.end - 1) + 1 - start)
+
+
+def _expressions(mapping: Mapping) -> list[Expression]:
+    sources = [one for field in mapping.fields for source in field.sources for one in (source.expression, source.guard)]
+    return [one for one in (*sources, mapping.time, mapping.key, mapping.where) if one]
 
 
 def _counter(field: Field, node: Node, row: DraftField, faults: Faults) -> None:
@@ -29,7 +46,7 @@ def _counter(field: Field, node: Node, row: DraftField, faults: Faults) -> None:
             f"{node.name} counts one record; with {field.merge} the field never gets beyond it",
             place.start,
             f"to count all records write {wanted}",
-            len(place.text),
+            place.width,
         )
 
 
@@ -42,7 +59,7 @@ def _without_key(mapping: Mapping, field: Field, row: DraftField, faults: Faults
             f"the field {field.name!r} adds up, but this mapping has no 'key': a record that a file holds twice counts twice",
             place.start,
             "name what is unique in a record, for example key: uuid",
-            len(place.text),
+            place.width,
         )
 
 
@@ -57,7 +74,7 @@ def _growing(field: Field, node: Node, row: DraftField, faults: Faults) -> None:
             f"the field {field.name!r} keeps every one of its {what} for ever",
             place.start,
             "give it a capacity, for example capacity: 1000",
-            len(place.text),
+            place.width,
         )
 
 

@@ -7,31 +7,34 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-from etl.clients.amplitude import AmplitudeClient
+from etl.clients.amplitude import AmplitudeClient, Cohort
 from etl.errors import CredentialsError, DataError, ProfilemillError, QuotaExhausted, RequestExpired, SnapshotRefused
 from etl.jobs import CohortsJob
 from etl.lake.layout import Lake
 from etl.lake.loads import Load, current_loads
 from etl.landing.manifest import Landed, read_manifest, slug, write_json
 from etl.landing.snapshot import (
+    ADDS_ONLY,
+    MEMBERS,
     STREAM,
     Before,
     Snapshot,
     check_exits,
     checked_members,
-    copy_members,
+    downloaded,
     land_snapshot,
     members_in,
     snapshot_of,
 )
 from etl.landing.store import arriving
-from etl.pipeline.ingest import Ingest, attempt_folder, ingest
+from etl.pipeline.exits import Known, bases, deriving, details_of, following, known_snapshots, new_download, settle
+from etl.pipeline.ingest import Ingest, ingest
 from etl.pipeline.project import Progress, Project
+from etl.pipeline.suppression import scrubber
 from etl.reports import ImportReport
 from etl.sources.amplitude_cohorts import CohortPlan, plan, select
 
@@ -46,12 +49,18 @@ def plan_cohorts(project: Project, name: str, wanted: Iterable[str] = (), *, for
 
     `wanted` (ids or names) overrides the job's own selection.
     """
+    return plan_listed(project, name, project.client(project.cohorts_job(name)).list_cohorts(), wanted, force=force)
+
+
+def plan_listed(
+    project: Project, name: str, listed: Sequence[Cohort], wanted: Iterable[str] = (), *, force: bool = False
+) -> list[CohortPlan]:
+    """The same for a list of cohorts that is there already."""
     job = project.cohorts_job(name)
-    client = project.client(job)
-    chosen = select(client.list_cohorts(), list(wanted) or job.cohorts)
+    chosen = select(listed, list(wanted) or job.cohorts)
     loaded: dict[str, int] = {}
     for load in _cohort_loads(project.lake, job.authorization):
-        details = json.loads(load.details)
+        details = details_of(load)
         loaded[details["cohort_id"]] = max(details["last_computed"], loaded.get(details["cohort_id"], 0))
     requested = _known_requests(project.lake, job.authorization, project.clock.now())
     return plan(chosen, loaded, requested, force=force)
@@ -101,23 +110,21 @@ def import_cohort(
     accepted = planned.id in accept_exits or planned.name in accept_exits or _accepted_before(project.lake, snapshot)
     with arriving(landing, f"cohort-{slug(planned.id)}") as folder:
         try:
-            file = project.client(job).download_cohort(request_id, folder / "members.csv", on_bytes=shown.on_bytes).path
-            members = checked_members(snapshot, file)
+            file = project.client(job).download_cohort(request_id, folder / MEMBERS, on_bytes=shown.on_bytes).path
+            checked_members(snapshot, file)
+            scrubber(project.lake, mapping)(downloaded(snapshot, folder))
         except (RequestExpired, SnapshotRefused):
             # Whoever tries again has to ask anew: this request's file stays as it is.
             forget_request(project, name, planned)
             raise
-        downloaded = file.stat().st_size
-        before = _before(project.lake, job, snapshot)
-        if before is not None and not accepted:
-            check_exits(snapshot, members, before, job.max_exit_share)
-        landed = land_snapshot(landing, snapshot, file, before, {"exits_accepted": accepted})
-    attempts = [landed, *_successor(project, job, snapshot, landed)]
-    settings = Ingest(project.lake, mapping, name, project.clock, force=True, remap=force)
-    report = ImportReport(name, downloaded_bytes=downloaded)
-    report.add(ingest(settings, attempts))
-    if str(snapshot.load) not in report.unchanged:
-        report.exits = landed.details["exits"] or 0
+        report = ImportReport(name, downloaded_bytes=file.stat().st_size)
+        # Of two imports at once the second has to see what the first one loaded.
+        with deriving(project.lake, job.authorization):
+            landed = _land(project, job, snapshot, folder, accepted)
+            report.add(ingest(Ingest(project.lake, mapping, name, project.clock, force=True, remap=force), [landed]))
+            if str(snapshot.load) not in report.unchanged:
+                report.exits = landed.details["exits"] or 0
+            report.add(settle(project, name))
     _request_path(project.lake, job.authorization, planned).unlink(missing_ok=True)
     return report
 
@@ -151,6 +158,10 @@ def run_cohorts(
         except ProfilemillError as error:
             report.failed[f"{planned.name} ({planned.id})"] = str(error)
     shown.on_steps(len(requests), len(requests))
+    # What a killed run left unsettled; nothing in the usual case.
+    project.lake.ensure_writable()
+    with deriving(project.lake, job.authorization):
+        report.add(settle(project, name))
     return report
 
 
@@ -215,79 +226,45 @@ def forget_request(project: Project, name: str, planned: CohortPlan) -> None:
 def _accepted_before(lake: Lake, snapshot: Snapshot) -> bool:
     """Whether this very snapshot's exits were accepted when it was loaded."""
     known = current_loads(lake).get(str(snapshot.load))
-    return known is not None and bool(_details(known).get("exits_accepted"))
+    return known is not None and bool(details_of(known).get("exits_accepted"))
 
 
-def _before(lake: Lake, job: CohortsJob, snapshot: Snapshot) -> Before | None:
-    """What the exits of a snapshot are derived from; None where the job writes none, or nothing is there before it."""
+def _land(project: Project, job: CohortsJob, snapshot: Snapshot, folder: Path, accepted: bool) -> Landed:
+    """The attempt of a downloaded snapshot. Raises SnapshotRefused when it, or the one after it, says that too many left."""
+    lake, file = project.lake, folder / MEMBERS
+    download = new_download()
+    details = {"exits_accepted": accepted, "download": download, "basis": ADDS_ONLY}
     if not job.exits:
-        return None
-    loads = _cohort_loads(lake, snapshot.scope)
-    own = [
-        load
-        for load in loads
-        if _details(load)["cohort_id"] == snapshot.cohort_id and _details(load)["last_computed"] < snapshot.last_computed
-    ]
-    if not own:
-        return None
-    previous = max(own, key=lambda load: int(_details(load)["last_computed"]))
-    folder = attempt_folder(lake.landing, previous)
-    return Before(members_in(folder), str(_details(previous)["cohort_name"]), _holders(lake, loads, snapshot.cohort_id))
+        return land_snapshot(lake.landing, snapshot, file, None, details)
+    known = known_snapshots(lake, job.authorization)
+    one = Known(str(snapshot.load), snapshot.cohort_id, snapshot.cohort_name, snapshot.last_computed, download, "", folder)
+    known[one.load] = one
+    expected = bases(known.values())
+    basis = expected[one.load]
+    if not basis.on_disk:
+        log.warning("raw files of the snapshot before are gone, so who left cannot be told: load=%s", one.load)
+        return land_snapshot(lake.landing, snapshot, file, None, details)
+    before = basis.before()
+    members = members_in(folder)
+    if not accepted:
+        if before is not None:
+            check_exits(snapshot, frozenset(member for member, _ in members), before, job.max_exit_share)
+        _check_following(job, following(one, known), Before(members, snapshot.cohort_name))
+    return land_snapshot(lake.landing, snapshot, file, before, details | {"basis": basis.text})
 
 
-def _holders(lake: Lake, loads: Sequence[Load], cohort_id: str) -> Callable[[str, str], bool]:
-    """Tells whether another cohort that has a name now holds a member. Files are read when a name is shared only."""
-    others = _newest_of_others(loads, cohort_id)
-    sets: dict[str, frozenset[str]] = {}
-
-    def holds(name: str, member: str) -> bool:
-        for load in others:
-            if _details(load)["cohort_name"] == name:
-                if load.load not in sets:
-                    sets[load.load] = frozenset(one for one, _ in members_in(attempt_folder(lake.landing, load)))
-                if member in sets[load.load]:
-                    return True
-        return False
-
-    return holds
-
-
-def _successor(project: Project, job: CohortsJob, snapshot: Snapshot, landed: Landed) -> list[Landed]:
-    """The snapshot after one that arrived late, with its exits derived anew."""
-    if not job.exits:
-        return []
-    loads = _cohort_loads(project.lake, snapshot.scope)
-    later = [
-        load
-        for load in loads
-        if _details(load)["cohort_id"] == snapshot.cohort_id and _details(load)["last_computed"] > snapshot.last_computed
-    ]
-    if not later:
-        return []
-    following = read_manifest(attempt_folder(project.lake.landing, min(later, key=lambda load: int(_details(load)["last_computed"]))))
-    before = Before(members_in(landed.folder), snapshot.cohort_name, _holders(project.lake, loads, snapshot.cohort_id))
-    with arriving(project.lake.landing, f"again-{following.attempt}") as folder:
-        copied = copy_members(following, folder)
-        details = {"exits_accepted": following.details.get("exits_accepted", False)}
-        return [land_snapshot(project.lake.landing, snapshot_of(following), copied, before, details)]
-
-
-def _newest_of_others(loads: Sequence[Load], cohort_id: str) -> list[Load]:
-    newest: dict[str, Load] = {}
-    for load in loads:
-        other = str(_details(load)["cohort_id"])
-        if other != cohort_id and (other not in newest or load.time > newest[other].time):
-            newest[other] = load
-    return list(newest.values())
+def _check_following(job: CohortsJob, later: Known | None, before: Before) -> None:
+    """The same guard for the snapshot after one that arrives late: it is the later one's leavers that a bad file makes."""
+    if later is None or later.basis == ADDS_ONLY or not later.on_disk:
+        return
+    landed = read_manifest(later.folder)
+    if not landed.details.get("exits_accepted"):
+        members = frozenset(member for member, _ in members_in(later.folder))
+        check_exits(snapshot_of(landed), members, before, job.max_exit_share)
 
 
 def _cohort_loads(lake: Lake, scope: str) -> list[Load]:
     return [load for load in current_loads(lake).values() if load.stream == STREAM and load.scope == scope]
-
-
-def _details(load: Load) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(load.details)
-    return found
 
 
 def _request_path(lake: Lake, scope: str, planned: CohortPlan) -> Path:

@@ -7,6 +7,7 @@ from typing import Any
 
 from etl.engines.local import Connection, rows
 from etl.engines.sql import identifier
+from etl.mapping import Mapping
 from etl.mapping.plan import Plan
 from etl.records import masked
 from etl.reports import MOST_SAMPLES, FieldCounts
@@ -31,6 +32,14 @@ def count_loads(connection: Connection, plan: Plan, fields: list[str]) -> dict[i
     for row in rows(connection, "SELECT load_ix, count(*) AS n FROM rejects GROUP BY load_ix"):
         counts.setdefault(row["load_ix"], {})["_rejects"] = row["n"]
     return counts
+
+
+def leave_out_samples(counts: dict[int, dict[str, Any]], mapping: Mapping) -> None:
+    """Takes the samples of fields that are marked `pii` out of counts."""
+    for field in mapping.fields:
+        for count in counts.values() if field.pii else ():
+            if found := count.get("_fields", {}).get(field.name):
+                found.samples = []
 
 
 def fields_text(counts: dict[str, FieldCounts]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from etl.landing.manifest import Landed, slug, write_json
 from etl.landing.store import arriving, drop_attempts
 from etl.pipeline.ingest import Ingest, ingest
 from etl.pipeline.project import Progress, Project
+from etl.pipeline.suppression import scrubber
 from etl.records import hour_text
 from etl.reports import ImportReport
 from etl.sources.amplitude_events import EMPTY_AFTER, Reach, export, hours_of_window, reach_of, wanted_hours
@@ -72,7 +74,7 @@ def import_window(project: Project, name: str, window: Window, *, force: bool = 
     landing = project.lake.landing
     shown = progress or Progress()
     report = ImportReport(name)
-    landed, broken = _download(client, project, job.authorization, window, report, shown)
+    landed, broken = _download(client, project, job.authorization, window, report, shown, scrubber(project.lake, mapping))
     present = {attempt.time for attempt in landed} | set(broken)
     now = project.clock.now()
     for hour in window.hours:
@@ -126,7 +128,13 @@ def _reach_path(lake: Lake, scope: str) -> Path:
 
 
 def _download(
-    client: AmplitudeClient, project: Project, scope: str, window: Window, report: ImportReport, progress: Progress
+    client: AmplitudeClient,
+    project: Project,
+    scope: str,
+    window: Window,
+    report: ImportReport,
+    progress: Progress,
+    scrub: Callable[[Landed], Landed],
 ) -> tuple[list[Landed], dict[datetime, ProfilemillError]]:
     """Attempts for the hours that have members, and why others could not be had. A damaged member makes the whole
     request be repeated, three times."""
@@ -142,7 +150,7 @@ def _download(
                 if one.archive is None:
                     continue
                 report.downloaded_bytes += one.archive.stat().st_size
-                found, damaged = land_archive(project.lake.landing, one.archive, scope, one.window)
+                found, damaged = land_archive(project.lake.landing, one.archive, scope, one.window, scrub)
                 landed += found
                 broken |= damaged
                 one.archive.unlink()

@@ -25,10 +25,13 @@ from etl.landing.manifest import Landed, LoadId
 from etl.landing.members import records_of
 from etl.landing.store import drop_attempts
 from etl.mapping import Mapping, udfs
+from etl.mapping.pii import hashed_query
 from etl.mapping.plan import JSON_BUT_NOT_OBJECT, NOT_OBJECT, plan
-from etl.pipeline.counting import count_loads, fields_from, fields_text
+from etl.pipeline.counting import count_loads, fields_from, fields_text, leave_out_samples
+from etl.profiles import sums
 from etl.profiles.fields import StreamFields, of_mapping, remember
-from etl.profiles.fragments import fragments_query, id_column, identified_query
+from etl.profiles.fragments import id_column, identified_query, make_fragments, records_query
+from etl.profiles.privacy import without_suppressed
 from etl.records import LONGEST_SHOWN, masked
 from etl.reports import ImportReport
 from etl.settings import Clock
@@ -90,6 +93,7 @@ class _Batch:
     def run(self) -> ImportReport:
         with self.lake.workspace() as (connection, _):
             udfs.register(connection)
+            sums.register(connection)
             digests = self._read(connection)
             before = current_loads(self.lake)
             kept = [ix for ix, attempt in enumerate(self.landed) if self._is_news(attempt, digests[ix], before)]
@@ -163,11 +167,11 @@ class _Batch:
         connection.execute(f"CREATE TEMP VIEW chosen AS SELECT * FROM records WHERE load_ix IN ({chosen})")
         all_json = self._make_mapped(connection)
         duplicates = _drop_duplicates(connection)
-        connection.execute(f"CREATE TEMP VIEW identified AS {identified_query('mapped', self.fields)}")
-        connection.execute("CREATE TEMP VIEW somebody AS SELECT * FROM identified WHERE _identity IS NOT NULL")
-        connection.execute(f"CREATE TEMP TABLE fragments AS {fragments_query('somebody', self.fields)}")
+        connection.execute(f"CREATE TEMP VIEW identified AS {records_query('mapped')}")
+        make_fragments(connection, "identified", self.fields)
         self._make_rejects(connection, JSON_BUT_NOT_OBJECT if all_json else NOT_OBJECT)
         counts = count_loads(connection, self.plan, [field.name for field in self.fields.fields])
+        leave_out_samples(counts, self.settings.mapping)
         for ix, count in duplicates.items():
             counts[ix]["_duplicates"] = count
         return counts
@@ -178,11 +182,16 @@ class _Batch:
         Most files are whole, so a look at each line beforehand, as long as the reading itself, is mostly wasted.
         """
         try:
-            connection.execute(f"CREATE TEMP TABLE mapped AS {self.plan.query('chosen', all_json=True)}")
+            self._map_records(connection, all_json=True)
         except InvalidInput:
-            connection.execute(f"CREATE TEMP TABLE mapped AS {self.plan.query('chosen')}")
+            self._map_records(connection, all_json=False)
             return False
         return True
+
+    def _map_records(self, connection: Connection, *, all_json: bool) -> None:
+        mapped = f"({hashed_query(connection, self.plan.query('chosen', all_json=all_json), self.settings.mapping)})"
+        identified = without_suppressed(connection, self.lake, identified_query(mapped, self.fields), self.fields.by)
+        connection.execute(f"CREATE TEMP TABLE mapped AS {identified}")
 
     def _make_rejects(self, connection: Connection, not_object: str) -> None:
         bad = arrow(
@@ -208,7 +217,8 @@ class _Batch:
                 "member": self.landed[row["load_ix"]].members[row["member_ix"]],
                 "line": row["line"],
                 "code": row["code"],
-                "text": masked(row["text"].rstrip("\r\n")),
+                # A broken line cannot be told into fields, so where some are to be hashed none of it is kept.
+                "text": "" if self.settings.mapping.pii_key else masked(row["text"].rstrip("\r\n")),
             }
             for row in bad
         ]
@@ -299,6 +309,13 @@ class _Batch:
             remove_attempts(self.lake.rejects, attempts)
             if with_fragments:
                 remove_attempts(self.lake.fragments(self.fields.stream), attempts)
+
+
+def content_of(settings: Ingest, landed: Landed) -> tuple[int, str]:
+    """The lines and the digest of an attempt, as its row in `loads` has them."""
+    with settings.lake.workspace() as (connection, _):
+        found = _Batch(settings, of_mapping(settings.mapping), [landed])._read(connection)[0]
+    return found["lines"], found["digest"]
 
 
 def attempt_folder(landing: Path, load: Load) -> Path:

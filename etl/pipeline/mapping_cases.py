@@ -23,6 +23,7 @@ from etl.mapping import Mapping
 from etl.mapping.draft import Faults
 from etl.mapping.fitting import fitted
 from etl.mapping.kinds import KINDS, Kind
+from etl.yaml_words import yaml_fault
 
 SUFFIX = ".test.yaml"
 
@@ -92,12 +93,9 @@ class _Reader:
     def cases(self) -> list[Case]:
         try:
             root = yaml.compose(self._text, Loader=yaml.SafeLoader)
-        except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            self._faults.add("E601", f"this is not YAML: {error.problem or error.context}", mark.index if mark else None)
-            return []
         except yaml.YAMLError as error:
-            self._faults.add("E601", f"this is not YAML: {error}", None)
+            found = yaml_fault(error, self._text)
+            self._faults.add("E601", found.message, found.start, found.hint)
             return []
         if not isinstance(root, yaml.SequenceNode) or not root.value:
             hint = "for example - {name: a buyer, record: {user_id: u-1}, expect: {amplitude_user_id: u-1}}"

@@ -23,9 +23,10 @@ from etl.mapping.apply import EventMapping
 from etl.mapping.plan import Plan, plan
 from etl.pipeline.mapping_cases import SUFFIX, Case, Expected, beside, read_cases, shown
 from etl.pipeline.mapping_outcomes import NOT_NAMED, Difference, Outcome, differences, event_outcome
+from etl.profiles import sums
 from etl.profiles.fields import StreamFields, of_mapping
-from etl.profiles.fragments import identified_query
-from etl.profiles.merge import merge_query
+from etl.profiles.fragments import identified_query, records_query
+from etl.profiles.merge import Times, merge_query, published_column
 from etl.profiles.resolve import assign, links_query, nodes_query
 
 _MAPPINGS = (".yaml", ".yml", ".lql")
@@ -131,7 +132,8 @@ class _Run:
 
     def outcomes(self) -> list[Outcome]:
         self._map()
-        query = merge_query("identified", ["load_ix"], self._fields.fields, stored=False)
+        names = ", ".join(f"{published_column(field)} AS {identifier(field.name)}" for field in self._fields.fields)
+        query = f"SELECT load_ix, {names} FROM ({merge_query('identified', ['load_ix'], self._fields.fields, Times.OF_RECORDS)})"
         merged = {row["load_ix"]: row for row in rows(self._connection, query)}
         first = {row["load_ix"]: row for row in rows(self._connection, "SELECT load_ix, _time, _key FROM identified WHERE line = 1")}
         return [
@@ -142,6 +144,7 @@ class _Run:
     def _map(self) -> None:
         connection = self._connection
         udfs.register(connection)
+        sums.register(connection)
         texts = [(ix, line, text) for ix, case in enumerate(self._cases) for line, text in enumerate(case.records, start=1)]
         columns = [[ix for ix, _, _ in texts], [0] * len(texts), [line for _, line, _ in texts], [text for _, _, text in texts]]
         connection.register("records", pa.table(dict(zip(SCHEMA.names, columns, strict=True)), schema=SCHEMA))
@@ -149,7 +152,8 @@ class _Run:
         connection.register("loads", pa.table({"load_ix": pa.array(range(len(self._cases)), pa.int32()), "fallback_time": times}))
         last = "_key IS NULL OR line = max(line) OVER (PARTITION BY load_ix, _key)"
         connection.execute(f"CREATE TEMP TABLE mapped AS SELECT * FROM ({self._plan.query('records')}) QUALIFY {last}")
-        connection.execute(f"CREATE TEMP TABLE identified AS {identified_query('mapped', self._fields)}")
+        identified = f"({identified_query('mapped', self._fields)})"
+        connection.execute(f"CREATE TEMP TABLE identified AS {records_query(identified)}")
 
     def _differences(self, ix: int, case: Case, merged: dict[str, Any] | None, first: dict[str, Any]) -> Iterator[Difference]:
         condition = self._mapping.where

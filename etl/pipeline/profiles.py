@@ -12,28 +12,37 @@ from etl.jobs import ParquetDestination, resolve_variables
 from etl.landing.manifest import slug
 from etl.pipeline.project import Project
 from etl.profiles.build import build_profiles
+from etl.profiles.memberships import update_memberships
 from etl.reports import BuildReport, LoadReport
 
 
 def build(project: Project, *, full: bool = False, on_step: Callable[[str], None] = lambda step: None) -> BuildReport:
-    """Brings the lake's profiles up to its loads."""
-    return build_profiles(project.lake, full=full, max_identifiers=project.jobs.max_identifiers, on_step=on_step)
+    """Brings the lake's profiles and cohort memberships up to its loads."""
+    jobs = project.jobs
+    report = build_profiles(project.lake, full=full, max_identifiers=jobs.max_identifiers, dedupe_days=jobs.dedupe_days, on_step=on_step)
+    update_memberships(project.lake, full=full)
+    return report
 
 
 def load_destination(project: Project, name: str) -> LoadReport:
     """Brings one destination up to the lake's profiles. One at a time: a slower run must neither remove the folder that
     a faster one is about to publish nor put older profiles over newer ones."""
     project.lake.ensure_writable()
-    with FileLock(project.lake.root / f".destination-{slug(name)}.lock"):
+    with loading(project, name):
         return _load(project, name)
+
+
+def loading(project: Project, name: str) -> FileLock:
+    """Held while a destination is loaded."""
+    return FileLock(project.lake.root / f".destination-{slug(name)}.lock")
 
 
 def _load(project: Project, name: str) -> LoadReport:
     destination = project.jobs.profile_destinations[name]
     if isinstance(destination, ParquetDestination):
-        return load_parquet(project.lake, name, destination.path)
+        return load_parquet(project.lake, name, destination.path, destination.events)
     url = resolve_variables(destination.url.get_secret_value(), f"destinations.{name}.url")
-    return load_sql(project.lake, name, url, destination.table)
+    return load_sql(project.lake, name, url, destination.table, destination.mode, destination.events)
 
 
 def destinations_of(project: Project, jobs: Iterable[str]) -> list[str]:

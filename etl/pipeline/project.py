@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from etl.clients.amplitude import AmplitudeClient, PollPolicy
 from etl.connections import Keys, client_of, keys_of
 from etl.errors import ConfigurationError
 from etl.faults import nearest
-from etl.jobs import CohortsJob, EventsJob, ImportJob, Job, Jobs, load_jobs
+from etl.jobs import CohortsJob, EventsJob, ImportJob, Job, Jobs, load_jobs, resolve_variables
 from etl.jobs_forwarding import ForwardingJob
 from etl.lake.layout import Lake
-from etl.mapping import Mapping, load_mapping
-from etl.settings import Clock, packaged_mappings
+from etl.mapping import Mapping, load_mapping, refusal
+from etl.mapping.pii import check_hashing, hashed_value
+from etl.settings import Clock, Secret, packaged_mappings
 
 
 @dataclass(frozen=True)
@@ -82,14 +83,33 @@ class Project:
         return [self.path.parent / "mappings", packaged_mappings()]
 
     def mapping(self, job: ImportJob) -> Mapping:
-        """The job's mapping, checked. Raises MappingError or ConfigurationError."""
-        found = load_mapping(job.mapping_name, self.mapping_folders())
+        """The job's mapping, checked; its records have to say whose they are. Raises MappingError or ConfigurationError."""
+        found = load_mapping(job.mapping_name, self.mapping_folders(), then="run `profilemill check`")
         if found.stream != job.stream:
-            raise ConfigurationError(
-                f"the mapping {found.name} is for the stream {found.stream}, not {job.stream}",
-                where={"file": found.path},
-            )
-        return found
+            message = f"this mapping reads the stream {found.stream!r}, the job imports {job.stream!r}"
+            raise refusal(found, "E416", message, "stream", f"write stream: {job.stream}, or name another mapping in the job")
+        if not found.by:
+            # A mapping may do without; a job whose records become profiles may not.
+            hint = "for example by: [amplitude_user_id, amplitude_id]"
+            raise refusal(found, "E404", "'by' is missing: the fields that identify a person", hint=hint)
+        return self.hashing(found)
+
+    def hashing(self, mapping: Mapping) -> Mapping:
+        """The mapping with the lake's key for fields that are marked `pii`, if it has one. Raises ConfigurationError where
+        the key is not set, or a field cannot be hashed."""
+        if self.jobs.pii_key is None or not any(field.pii for field in mapping.fields):
+            return mapping
+        key = Secret(resolve_variables(self.jobs.pii_key.get_secret_value(), "pii_key"))
+        hashed = replace(mapping, pii_key=key)
+        check_hashing(hashed)
+        return hashed
+
+    def identifiers_of(self, key: str, value: str) -> list[tuple[str, str]]:
+        """The identifiers that KEY=VALUE may mean in the lake: as it is, and hashed where the field is."""
+        if self.jobs.pii_key is None:
+            return [(key, value)]
+        mappings = [self.mapping(job) for job in self.jobs.imports.values()]
+        return list(dict.fromkeys([(key, value), *((key, hashed_value(mapping, key, value)) for mapping in mappings)]))
 
     def client(self, job: ImportJob) -> AmplitudeClient:
         """A client with the keys of the job's authorization."""

@@ -16,6 +16,7 @@ from etl.pipeline.events import read_reach
 from etl.pipeline.forwarding_status import ForwardingStatus, forwarding_status
 from etl.pipeline.project import Project
 from etl.profiles.companions import count_profiles
+from etl.profiles.repeated import count_repeated
 from etl.records import hour_text
 from etl.reports import FieldCounts
 from etl.sources.amplitude_events import last_exportable
@@ -49,7 +50,8 @@ class JobStatus:
 
 @dataclass
 class Status:
-    """A lake at a glance. `waiting` counts loads that no build has applied yet."""
+    """A lake at a glance. `waiting` counts loads that no build has applied yet, `repeated_keys` keys that stand in more than
+    one load."""
 
     lake: str
     jobs: list[JobStatus]
@@ -59,6 +61,7 @@ class Status:
     waiting: int
     conflicts: int
     forwardings: list[ForwardingStatus] = field(default_factory=list)
+    repeated_keys: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -82,13 +85,15 @@ def status(project: Project) -> Status:
         jobs.append(found)
     applied = transaction_of(project.lake.profiles, "loads") or 0
     counted = count_profiles(project.lake) if files_of(project.lake.profiles) else {"profiles": 0, "quarantined": 0}
+    build = transaction_of(project.lake.profiles, "build") or 0
     return Status(
         lake=str(project.lake.root),
         jobs=jobs,
-        build=transaction_of(project.lake.profiles, "build") or 0,
+        build=build,
         waiting=sum(1 for load in loads if load.sequence > applied and load.rows),
         conflicts=sum(file.rows for file in files_of(project.lake.conflicts)),
         forwardings=[forwarding_status(project, name, job) for name, job in project.jobs.forwardings.items()],
+        repeated_keys=count_repeated(project.lake, build),
         **counted,
     )
 

@@ -25,6 +25,8 @@ from etl.pipeline.kept_loads import keep_loads
 from etl.pipeline.project import Project
 from etl.profiles.build import build_profiles
 from etl.profiles.fields import of_mapping, remember, stream_fields
+from etl.profiles.memberships import update_memberships
+from etl.profiles.privacy import copy_suppression
 from etl.reports import BuildReport, ImportReport
 
 # Longer than any run: what a run wrote and has not committed yet must survive a compaction beside it.
@@ -58,6 +60,7 @@ def rebuild_from_landing(project: Project, on_step: Callable[[str], None] = lamb
         shutil.rmtree(lake.root / BESIDE, ignore_errors=True)
         beside = Lake(lake.root / BESIDE)
         beside.ensure_writable()
+        copy_suppression(lake, beside)
         reports: dict[str, ImportReport] = {}
         mapped: dict[str, str] = {}
         kept: set[str] = set()
@@ -68,7 +71,8 @@ def rebuild_from_landing(project: Project, on_step: Callable[[str], None] = lamb
                 _keep_forwarded(lake, beside, mapped)
             _map_again(project, beside, mapping, mapped, reports, on_step)
             on_step("building profiles")
-            report = build_profiles(beside, max_identifiers=project.jobs.max_identifiers)
+            report = build_profiles(beside, max_identifiers=project.jobs.max_identifiers, dedupe_days=project.jobs.dedupe_days)
+            update_memberships(beside)
             # Whoever imports or builds meanwhile goes on; only here nobody may, and nothing may be left out.
             with lake.building(), lake.writing():
                 if _in_force(lake) == mapped:
@@ -170,9 +174,10 @@ def compact(lake: Lake, on_step: Callable[[str], None] = lambda step: None) -> d
     stale = [path.parent for path in manifests if path.parent.name not in counting and _is_old(path)]
     drop_attempts(lake.landing, stale)
     on_step("rewriting the table of loads")
-    compact_loads(lake)
+    with lake.writing():
+        compact_loads(lake)
     on_step("deleting files of old versions")
-    others = [lake.loads, lake.profiles, lake.identifiers, lake.changes, lake.conflicts]
+    others = [lake.loads, lake.profiles, lake.identifiers, lake.changes, lake.conflicts, lake.repeated, lake.cohort_memberships]
     deleted = sum(vacuum(table, UNCOMMITTED_HOURS) for table in [*others, *(table for table, _ in tables)])
     return {"attempts": removed + len(stale), "files": deleted}
 
@@ -183,7 +188,7 @@ def _is_old(path: Path) -> bool:
 
 def _by_job(project: Project, loads: list[Load]) -> list[tuple[str, Mapping, list[Load]]]:
     """The loads of each job, with the job's mapping. Raises ConfigurationError for loads that no job maps."""
-    owners = {load.load: _job_of(project, load) for load in loads}
+    owners = {load.load: job_of(project, load) for load in loads}
     orphans = sorted({f"{load.stream}/{load.scope}" for load in loads if owners[load.load] is None})
     if orphans:
         raise ConfigurationError(
@@ -200,7 +205,7 @@ def _by_job(project: Project, loads: list[Load]) -> list[tuple[str, Mapping, lis
     return found
 
 
-def _job_of(project: Project, load: Load) -> str | None:
+def job_of(project: Project, load: Load) -> str | None:
     """The first job that imports what the load holds; None where there is none (any more)."""
     jobs = project.jobs.imports.items()
     return next((name for name, job in jobs if (job.stream, job.authorization) == (load.stream, load.scope)), None)
@@ -208,5 +213,5 @@ def _job_of(project: Project, load: Load) -> str | None:
 
 def _mapping_of(project: Project, load: Load) -> str | None:
     """The name of the mapping that maps the load now."""
-    name = _job_of(project, load)
+    name = job_of(project, load)
     return None if name is None else project.jobs.imports[name].mapping_name

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from etl.engines.local import Connection, rows
 from etl.engines.sql import identifier, quote
 from etl.errors import LakeConflict
-from etl.lake.attempts import remove_attempts, rows_of
+from etl.lake.attempts import remove_attempts
 from etl.lake.layout import Lake
 from etl.lake.loads import Load, all_loads, in_force
 from etl.lake.tables import (
@@ -28,15 +28,18 @@ from etl.lake.tables import (
     version_of,
     write_file,
 )
-from etl.profiles.companions import count_profiles, write_conflicts, write_identifiers
+from etl.profiles.companions import count_profiles, write_changes, write_conflicts, write_identifiers, write_missing_changes
 from etl.profiles.fields import ProfileField, StreamFields, merged_fields, namespaces, stream_fields
 from etl.profiles.fragments import id_column
-from etl.profiles.merge import merge_query, state_columns
-from etl.profiles.resolve import assign, head_query, links_query, nodes_query
+from etl.profiles.merge import Times, merge_query, state_columns, state_types
+from etl.profiles.repeated import Repeats, count_repeated
+from etl.profiles.resolve import assign, head_query, links_query, nodes_query, resolve_all
+from etl.profiles.sums import register
 from etl.reports import BuildReport
 
 BUCKETS = 16
 DEFAULT_MAX_IDENTIFIERS = 50
+_DEFAULTS = {"max_identifiers": DEFAULT_MAX_IDENTIFIERS, "dedupe_days": 0}
 _ATTEMPTS = 5
 
 
@@ -55,9 +58,11 @@ def build_profiles(
     *,
     full: bool = False,
     max_identifiers: int = DEFAULT_MAX_IDENTIFIERS,
+    dedupe_days: int | None = None,
     on_step: Callable[[str], None] = lambda step: None,
 ) -> BuildReport:
-    """Brings the table `profiles` up to the loads in force. `full` recomputes everything from fragments.
+    """Brings the table `profiles` up to the loads in force. `full` recomputes everything from fragments; so does a build
+    with other `max_identifiers` or `dedupe_days` than the last one.
 
     One builder works at a time; a second one waits. Raises LakeConflict when other machines win again and again.
     """
@@ -65,7 +70,7 @@ def build_profiles(
     with lake.building():
         for _ in range(_ATTEMPTS):
             try:
-                return _Build(lake, max_identifiers, on_step).run(full)
+                return _Build(lake, max_identifiers, dedupe_days, on_step).run(full)
             except CommitConflict:
                 continue
     raise LakeConflict("other writers changed the table `profiles` again and again", next_step="run again")
@@ -77,9 +82,11 @@ def bucket_of(profile_id: str) -> str:
 
 
 class _Build:
-    def __init__(self, lake: Lake, max_identifiers: int, on_step: Callable[[str], None]) -> None:
+    def __init__(self, lake: Lake, max_identifiers: int, dedupe_days: int | None, on_step: Callable[[str], None]) -> None:
         self.lake, self.max_identifiers, self.on_step = lake, max_identifiers, on_step
         self.streams: dict[str, StreamFields] = stream_fields(lake)
+        self.repeats = Repeats(lake, self.streams, dedupe_days)
+        self.settings = {"max_identifiers": max_identifiers, "dedupe_days": dedupe_days or 0}
         self.fields: list[ProfileField] = merged_fields(list(self.streams.values()))
         self.namespaces = namespaces(list(self.streams.values()))
         self.version = version_of(lake.profiles)
@@ -89,11 +96,13 @@ class _Build:
         committed = all_loads(self.lake)
         applied = transaction_of(self.lake.profiles, "loads") or 0
         work = _input(committed, applied)
-        full = full or self.number == 0
+        if self.number and transaction_of(self.lake.identifiers, "build") != self.number:
+            self._repair(in_force(committed, applied).values())
+        full = full or self.number == 0 or self._other_settings()
         if not (full and work.in_force) and not any(load.rows for load in [*work.new, *work.replaced]):
-            self._repair()
             return self._report(BuildReport(self.number, 0))
         with self.lake.workspace() as (connection, _):
+            register(connection)
             self._prepare(connection, work, full)
             changes = self._merge_and_commit(connection, work, full)
         remove = {load.attempt for load in work.replaced} | _superseded(committed)
@@ -104,17 +113,17 @@ class _Build:
     def _prepare(self, connection: Connection, work: _Input, full: bool) -> None:
         """Makes `contributions` (what to merge, by `profile_id`), `assigned` and `touched(profile_id)`."""
         self._make_stored(connection)
+        self.repeats.read(connection, -1 if full else self.number)
+        recounted = self.repeats.find(connection, work.in_force, work.in_force.values() if full else work.new)
         self._fragments(connection, "every_fragment", work.in_force.values())
         if full:
             self.on_step("resolving identities")
-            connection.execute(f"CREATE TEMP TABLE id_nodes AS {nodes_query('every_fragment', self.namespaces)}")
-            connection.execute(f"CREATE TEMP TABLE id_links AS {links_query('every_fragment', self.namespaces)}")
-            assign(connection, self.namespaces)
+            resolve_all(connection, "every_fragment", self.namespaces)
             connection.execute("CREATE TEMP TABLE touched AS SELECT DISTINCT profile_id FROM stored_ids")
             connection.execute(f"CREATE TEMP VIEW contributions AS {self._assigned_fragments('every_fragment')}")
             return
-        self._fragments(connection, "new_fragments", work.new)
-        self._fragments(connection, "old_fragments", work.replaced)
+        self._fragments(connection, "new_fragments", [*work.new, *recounted])
+        self._fragments(connection, "old_fragments", [*work.replaced, *recounted], as_stored=True)
         self.on_step("resolving identities")
         self._find_components(connection)
         self._resolve_touched(connection)
@@ -133,13 +142,9 @@ class _Build:
             FROM (SELECT profile_id, _component AS component, unnest(_identifiers) AS i FROM stored)"""
         )
 
-    def _fragments(self, connection: Connection, view: str, loads: Iterable[Load]) -> None:
+    def _fragments(self, connection: Connection, view: str, loads: Iterable[Load], *, as_stored: bool = False) -> None:
         """A view over the fragments of loads, streams side by side; every column of every stream is there."""
-        chosen = list(loads)
-        parts = []
-        for stream in self.streams:
-            source = rows_of(self.lake.fragments(stream), [load.attempt for load in chosen if load.stream == stream and load.rows])
-            parts += [f"SELECT * FROM {source}"] if source else []
+        parts = self.repeats.fragments(connection, loads, as_stored=as_stored)
         connection.execute(f"CREATE TEMP VIEW {view} AS {' UNION ALL BY NAME '.join([self._no_fragments(), *parts])}")
 
     def _no_fragments(self) -> str:
@@ -148,13 +153,7 @@ class _Build:
         return f"SELECT {', '.join([times, *ids, *self._typed_nulls()])} WHERE FALSE"
 
     def _typed_nulls(self) -> list[str]:
-        columns = []
-        for field in self.fields:
-            columns.append(f"CAST(NULL AS {field.kind.sql}) AS {identifier(field.name)}")
-            if field.merge in ("latest", "oldest"):
-                time = "MAP(VARCHAR, TIMESTAMPTZ)" if field.kind.is_map else "TIMESTAMPTZ"
-                columns.append(f"CAST(NULL AS {time}) AS {identifier('_time_' + field.name)}")
-        return columns
+        return [f"CAST(NULL AS {type_}) AS {column}" for field in self.fields for column, type_ in state_types(field).items()]
 
     def _find_components(self, connection: Connection) -> None:
         """`near(component, namespace, value, first, profile_id)`: the stored identifiers of every touched component."""
@@ -253,7 +252,7 @@ class _Build:
 
     def _merge_and_commit(self, connection: Connection, work: _Input, full: bool) -> dict[str, int]:
         self.on_step("merging profiles")
-        merged = merge_query("contributions", ["profile_id"], self.fields, stored=True)
+        merged = merge_query("contributions", ["profile_id"], self.fields, Times.STORED)
         build = self.number + 1
         connection.execute(
             f"""CREATE TEMP TABLE fresh AS SELECT m.profile_id, m._first AS first_seen, m._last AS last_seen,
@@ -268,6 +267,7 @@ class _Build:
         self.on_step("writing profiles")
         added, buckets = self._write_buckets(connection, full)
         removed = [file.path for file in files_of(self.lake.profiles) if full or int(file.partition["bucket"]) in buckets]
+        self.repeats.write(connection, build)
         schema = schema_of(connection, "SELECT * FROM fresh", self.lake.profiles)
         commit(
             self.lake.profiles,
@@ -275,7 +275,7 @@ class _Build:
             add=added,
             remove=removed,
             expected_version=self.version,
-            transactions={"loads": work.sequence, "build": build},
+            transactions={"loads": work.sequence, "build": build, **self.settings},
             metadata={"build": str(build), "loads_version": str(work.sequence)},
         )
         return self._write_companions(connection, build, full, buckets)
@@ -299,18 +299,16 @@ class _Build:
         return added, buckets
 
     def _write_companions(self, connection: Connection, build: int, full: bool, buckets: set[int]) -> dict[str, int]:
-        """`changes` and `conflicts`, then `identifiers`. They follow the commit of `profiles`: where a kill cuts them
-        off, destinations load everything anew and the next build repairs `identifiers`."""
+        """`changes` and `conflicts`, then `identifiers`. They follow the commit of `profiles`: where a kill cuts them off,
+        the next build repairs them first. `identifiers` comes last, and its build tells whether they are all there."""
         changes = """SELECT profile_id, CASE WHEN t.profile_id IS NULL THEN 'inserted' ELSE 'updated' END AS change
             FROM fresh f LEFT JOIN touched t USING (profile_id)
             UNION ALL SELECT profile_id, 'merged_away' FROM touched ANTI JOIN fresh USING (profile_id)"""
         connection.execute(f"CREATE TEMP TABLE changed AS {changes}")
         counts = {row["change"]: row["n"] for row in rows(connection, "SELECT change, count(*) AS n FROM changed GROUP BY change")}
-        query = "SELECT * FROM changed"
-        file = write_file(connection, query, self.lake.changes, {"build": str(build)}, new_token())
-        if file:
-            commit(self.lake.changes, schema_of(connection, query, self.lake.changes), add=[file])
-        write_conflicts(self.lake, connection, build, full)
+        write_changes(self.lake, connection, build, "SELECT * FROM changed")
+        write_conflicts(self.lake, connection, build, None if full else "SELECT namespace, value FROM near")
+        self.repeats.forget(connection, build)
         write_identifiers(self.lake, connection, build, None if full else buckets)
         return {
             "inserted": counts.get("inserted", 0),
@@ -319,13 +317,23 @@ class _Build:
             "conflicts": rows(connection, "SELECT count(*) AS n FROM refused")[0]["n"],
         }
 
-    def _repair(self) -> None:
-        if self.number and transaction_of(self.lake.identifiers, "build") != self.number:
-            with self.lake.workspace() as (connection, _):
-                write_identifiers(self.lake, connection, self.number, None)
+    def _repair(self, applied: Iterable[Load]) -> None:
+        """Writes the tables beside `profiles` that a kill kept the last build from writing."""
+        with self.lake.workspace() as (connection, _):
+            self.repeats.read(connection, self.number)
+            self._fragments(connection, "applied_fragments", applied)
+            resolve_all(connection, "applied_fragments", self.namespaces)
+            write_missing_changes(self.lake, connection, self.number)
+            write_conflicts(self.lake, connection, self.number, None)
+            write_identifiers(self.lake, connection, self.number, None)
+
+    def _other_settings(self) -> bool:
+        """Whether the last build was made by other settings."""
+        before = {name: transaction_of(self.lake.profiles, name) for name in self.settings}
+        return self.settings != {name: _DEFAULTS[name] if value is None else value for name, value in before.items()}
 
     def _report(self, report: BuildReport) -> BuildReport:
-        counted = count_profiles(self.lake)
+        counted = count_profiles(self.lake) | {"repeated_keys": count_repeated(self.lake, report.build)}
         return BuildReport(**(vars(report) | counted))
 
 

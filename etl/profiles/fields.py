@@ -11,6 +11,7 @@ from etl.lake.layout import Lake
 from etl.landing.manifest import slug, write_json
 from etl.mapping.kinds import KINDS, Kind
 from etl.mapping.model import Mapping
+from etl.mapping.pii import hashing_of
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class ProfileField:
     kind_name: str
     merge: str
     capacity: int | None = None
+    hashed: bool = False
 
     @property
     def kind(self) -> Kind:
@@ -29,18 +31,22 @@ class ProfileField:
 
 @dataclass(frozen=True)
 class StreamFields:
-    """What one stream gives: its fields, its identifiers (most trusted first), and the mapping it was mapped with last."""
+    """What one stream gives: its fields, its identifiers (most trusted first), the mapping it was mapped with last, and which
+    fields it hashes by which key."""
 
     stream: str
     by: tuple[str, ...]
     key: str | None
     fields: tuple[ProfileField, ...]
     fingerprint: str
+    hashed: str = ""
 
 
 def of_mapping(mapping: Mapping) -> StreamFields:
-    fields = tuple(ProfileField(f.name, f.kind.name, f.merge, f.capacity) for f in mapping.fields)
-    return StreamFields(mapping.stream, mapping.by, mapping.key.text if mapping.key else None, fields, mapping.fingerprint)
+    fields = tuple(ProfileField(f.name, f.kind.name, f.merge, f.capacity, bool(f.pii and mapping.pii_key)) for f in mapping.fields)
+    return StreamFields(
+        mapping.stream, mapping.by, mapping.key.text if mapping.key else None, fields, mapping.fingerprint, hashing_of(mapping)
+    )
 
 
 def stream_fields(lake: Lake) -> dict[str, StreamFields]:
@@ -50,7 +56,9 @@ def stream_fields(lake: Lake) -> dict[str, StreamFields]:
     for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
         content = json.loads(path.read_text(encoding="utf-8"))
         fields = tuple(ProfileField(**field) for field in content["fields"])
-        found[content["stream"]] = StreamFields(content["stream"], tuple(content["by"]), content["key"], fields, content["fingerprint"])
+        found[content["stream"]] = StreamFields(
+            content["stream"], tuple(content["by"]), content["key"], fields, content["fingerprint"], content.get("hashed", "")
+        )
     return found
 
 
@@ -78,12 +86,25 @@ def merged_fields(streams: list[StreamFields]) -> list[ProfileField]:
                 raise ConfigurationError(
                     f"two streams map the field {field.name} differently",
                     where={
-                        where: f"{other.kind_name}, {other.merge}",
-                        stream.stream: f"{field.kind_name}, {field.merge}",
+                        where: _described(other),
+                        stream.stream: _described(field),
                     },
-                    next_step="give both mappings the same kind, merge operator and capacity, or other field names",
+                    next_step="give both mappings the same kind, merge operator, capacity and pii, or other field names",
                 )
+    cases: dict[str, str] = {}
+    for name in found:
+        other_name = cases.setdefault(name.lower(), name)
+        if other_name != name:
+            raise ConfigurationError(
+                f"two streams map fields whose names differ only in case: {other_name} and {name}",
+                where={"streams": f"{found[other_name][1]} and {found[name][1]}"},
+                next_step="write the name in one way in both mappings",
+            )
     return [field for field, _ in found.values()]
+
+
+def _described(field: ProfileField) -> str:
+    return f"{field.kind_name}, {field.merge}{', hashed' if field.hashed else ''}"
 
 
 def namespaces(streams: list[StreamFields]) -> list[str]:
@@ -112,8 +133,9 @@ def incompatible(before: StreamFields, now: StreamFields) -> list[str]:
         for field in now.fields
         if field.name in old and (old[field.name].kind_name, old[field.name].merge) != (field.kind_name, field.merge)
     ]
-    changed += ["by: " + ", ".join(before.by) + " is now " + ", ".join(now.by)] if before.by != now.by else []
+    changed += [f"by: {', '.join(before.by) or 'none'} is now {', '.join(now.by) or 'none'}"] if before.by != now.by else []
     changed += [f"key: {before.key} is now {now.key}"] if before.key != now.key else []
+    changed += [f"hashed: {before.hashed or 'nothing'} is now {now.hashed or 'nothing'}"] if before.hashed != now.hashed else []
     return changed
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from etl.engines.local import Connection, rows
 from etl.engines.sql import identifier, quote
 from etl.mapping.model import GUARD_VALUES
 from etl.profiles.fields import StreamFields
-from etl.profiles.merge import merge_query
+from etl.profiles.merge import Times, alone_query, merge_query
+
+_KEYS = ("load_ix", "_identity")
 
 
 def id_column(namespace: str) -> str:
@@ -26,18 +29,58 @@ def identified_query(mapped: str, fields: StreamFields) -> str:
     by = [identifier(name) for name in fields.by]
     texts = [guarded(f"CAST({name} AS VARCHAR)") for name in by]
     columns = [f"{text} AS {id_column(name)}" for text, name in zip(texts, fields.by, strict=True)]
-    anyone = " OR ".join(f"{id_column(name)} IS NOT NULL" for name in fields.by) or "FALSE"
-    combination = ", ".join(f"{quote(name + '=')} || {id_column(name)}" for name in fields.by) or "NULL"
-    identity = f"CASE WHEN {anyone} THEN md5(concat_ws(chr(31), {combination})) END"
-    return f"SELECT *, {', '.join([*columns, f'{identity} AS _identity'])}, _time AS _first, _time AS _last, 1 AS _records FROM {mapped}"
+    # Of a record, times and count follow from `_time`: a table need not hold them, a view adds them.
+    return f"SELECT *, {', '.join([*columns, f'{identity_of(fields.by)} AS _identity'])} FROM {mapped}"
 
 
-def fragments_query(identified: str, fields: StreamFields) -> str:
-    """SQL for the fragments of identified records: one row per load (`load_ix`) and identity."""
-    return f"""SELECT merged.*, {", ".join(f"ids.{id_column(name)}" for name in fields.by)}
-    FROM ({merge_query(identified, ["load_ix", "_identity"], fields.fields, stored=False)}) merged
-    JOIN (SELECT load_ix, _identity, {_any(fields.by)} FROM {identified} GROUP BY load_ix, _identity) ids USING (load_ix, _identity)"""
+def identity_of(by: Sequence[str]) -> str:
+    """SQL over id columns for the hash of their combination, null where all are."""
+    anyone = " OR ".join(f"{id_column(name)} IS NOT NULL" for name in by) or "FALSE"
+    combination = ", ".join(f"{quote(name + '=')} || {id_column(name)}" for name in by) or "NULL"
+    return f"CASE WHEN {anyone} THEN md5(concat_ws(chr(31), {combination})) END"
 
 
-def _any(by: Sequence[str]) -> str:
-    return ", ".join(f"min({id_column(name)}) AS {id_column(name)}" for name in by)
+def records_query(identified: str) -> str:
+    """SQL that adds to identified records the columns that merged rows have: `_first`, `_last`, `_records`."""
+    return f"SELECT *, _time AS _first, _time AS _last, 1 AS _records FROM {identified}"
+
+
+def fragments_query(records: str, fields: StreamFields) -> str:
+    """SQL for the fragments of records (`records_query`), all of them somebody's: one row per load (`load_ix`) and identity."""
+    ids = "".join(f", min({id_column(name)}) AS {id_column(name)}" for name in fields.by)
+    return f"""SELECT merged.*{_ids(fields)} FROM ({merge_query(records, _KEYS, fields.fields, Times.OF_RECORDS)}) merged
+    JOIN (SELECT load_ix, _identity{ids} FROM {records} GROUP BY load_ix, _identity) USING (load_ix, _identity)"""
+
+
+def make_fragments(connection: Connection, identified: str, fields: StreamFields) -> None:
+    """Makes the table `fragments` of the view or table `identified` (`records_query`): what `fragments_query` gives.
+
+    Most identities have one record in a load, which is its own fragment, and most others no two records of one time;
+    the full merge, which breaks ties, is for the rest.
+    """
+    ids = "".join(f", min({id_column(name)}) AS {id_column(name)}" for name in fields.by)
+    connection.execute(
+        f"""CREATE TEMP TABLE identities AS
+        SELECT load_ix, _identity, CASE WHEN count(*) = 1 THEN 'alone' WHEN count(DISTINCT _time) = count(*) THEN 'apart' ELSE 'tied' END
+            AS place{ids}
+        FROM {identified} WHERE _identity IS NOT NULL GROUP BY load_ix, _identity"""
+    )
+    places = {row["place"] for row in rows(connection, "SELECT DISTINCT place FROM identities")}
+
+    def records(place: str) -> str:
+        return f"(SELECT * FROM {identified} SEMI JOIN (FROM identities WHERE place = '{place}') USING (load_ix, _identity))"
+
+    queries = {
+        "alone": lambda: alone_query(records("alone"), _KEYS, fields.fields),
+        "apart": lambda: merge_query(records("apart"), _KEYS, fields.fields, Times.DISTINCT),
+        "tied": lambda: merge_query(records("tied"), _KEYS, fields.fields, Times.OF_RECORDS),
+    }
+    chosen = [f"({queries[place]()})" for place in sorted(places)] or [f"({queries['alone']()})"]
+    connection.execute(
+        f"""CREATE TEMP TABLE fragments AS SELECT merged.*{_ids(fields)}
+        FROM ({" UNION ALL BY NAME ".join(chosen)}) merged JOIN identities USING (load_ix, _identity)"""
+    )
+
+
+def _ids(fields: StreamFields) -> str:
+    return "".join(f", {id_column(name)}" for name in fields.by)

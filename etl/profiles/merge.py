@@ -1,55 +1,124 @@
 """Merging by SQL: rows that belong together become one, each field by its merge operator.
 
 A stored value carries its time: `_time_<field>` beside a scalar, beside a map a second map of times with the same keys
-in the same order, and beside a list a list of times, of when each member was last seen. Merging merged rows gives
-the same as merging all rows at once, in any order and grouping. Ties in time go to the greater
-value text (`latest`) or the smaller one (`oldest`).
+in the same order, and beside a list a list of times, of when each member was last seen. A sum of floats carries
+`_parts_<field>`, what it is made of exactly (`sums`). Merging merged rows gives the same as merging all rows at once, in
+any order and grouping. Ties in time go to the greater value text (`latest`) or the smaller one (`oldest`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import Enum
 
 from etl.engines.sql import identifier
 from etl.profiles.fields import ProfileField
+from etl.profiles.sums import EXACT_SUM
 
 BOOKKEEPING = "min(_first) AS _first, max(_last) AS _last, CAST(sum(_records) AS BIGINT) AS _records"
 
 
 def time_column(field: ProfileField) -> str | None:
     """The column of a field's times; None for operators that need none."""
-    timed = field.merge in ("latest", "oldest", "merge") or (field.kind.is_map and field.merge in ("min", "max"))
+    timed = field.merge in ("latest", "oldest", "merge") or (
+        field.kind.is_map and (field.merge in ("min", "max") or field.capacity is not None)
+    )
     return identifier(f"_time_{field.name}") if timed else None
+
+
+def parts_column(field: ProfileField) -> str | None:
+    """The column of what a sum of floats is made of; None for everything else."""
+    floats = field.merge == "sum" and "number" in (field.kind.name, field.kind.element)
+    return identifier(f"_parts_{field.name}") if floats else None
+
+
+def state_types(field: ProfileField) -> dict[str, str]:
+    """Every column that a merged row has for a field, with its SQL type."""
+    columns = {identifier(field.name): field.kind.sql}
+    if time := time_column(field):
+        moment = "TIMESTAMPTZ"
+        columns[time] = f"MAP(VARCHAR, {moment})" if field.kind.is_map else f"{moment}[]" if field.kind.is_list else moment
+    if parts := parts_column(field):
+        columns[parts] = "MAP(VARCHAR, DOUBLE[])" if field.kind.is_map else "DOUBLE[]"
+    return columns
 
 
 def state_columns(fields: Sequence[ProfileField]) -> list[str]:
     """Every column that a merged row has for its fields."""
-    return [column for field in fields for column in (identifier(field.name), time_column(field)) if column]
+    return [column for field in fields for column in state_types(field)]
 
 
-def merge_query(source: str, group: Sequence[str], fields: Sequence[ProfileField], *, stored: bool) -> str:
+def capped_in_state(field: ProfileField) -> bool:
+    """Whether what is beyond the capacity may be forgotten: where a key that comes back later brings all that counts of
+    it. Sums, least, greatest and oldest values need what was forgotten, so they are cut where profiles are published."""
+    return field.capacity is not None and (field.kind.is_list or field.merge == "latest")
+
+
+def published_column(field: ProfileField) -> str:
+    """SQL for a field of a merged row as users see it: cut to its capacity."""
+    name = identifier(field.name)
+    return name if field.capacity is None or not field.kind.is_map or capped_in_state(field) else _cut(field, name, time_column(field))
+
+
+class Times(Enum):
+    """What is known of the times of the values to be merged: each row stores them, field by field; or they are the
+    record's `_time`, where rows of one group may have equal ones, or never do (then no tie needs to be broken)."""
+
+    STORED = "stored"
+    OF_RECORDS = "of records"
+    DISTINCT = "distinct"
+
+
+def merge_query(source: str, group: Sequence[str], fields: Sequence[ProfileField], times: Times) -> str:
     """SQL that merges the rows of `source` having equal `group` columns (never null).
 
-    `stored`: the rows have stored times; else they are mapped records, all of whose values have the time `_time`.
     The result has `group`, `_first`, `_last`, `_records` and `state_columns`.
     """
     keys = ", ".join(group)
     maps = [field for field in fields if field.kind.is_map or field.kind.is_list]
     scalars = [field for field in fields if field not in maps]
-    aggregates = [f"{_scalar(field, stored)} AS {identifier(field.name)}" for field in scalars]
+    aggregates = [column for field in scalars for column in _aggregates(field, times)]
     parts = [f"grouped AS (SELECT {', '.join([keys, BOOKKEEPING, *aggregates])} FROM {source} GROUP BY {keys})"]
-    parts += [f"map_{n} AS ({(_list if field.kind.is_list else _map)(field, source, keys, stored)})" for n, field in enumerate(maps)]
+    parts += [f"map_{n} AS ({(_list if field.kind.is_list else _map)(field, source, keys, times)})" for n, field in enumerate(maps)]
     columns = [*(f"grouped.{key}" for key in group), "_first", "_last", "_records"]
     for field in scalars:
-        columns += _unpacked(field)
+        columns += _unpacked(field, times)
     for n, field in enumerate(maps):
         columns += _capped_list(field, f"map_{n}") if field.kind.is_list else _capped(field, f"map_{n}")
     joins = " ".join(f"LEFT JOIN map_{n} USING ({keys})" for n in range(len(maps)))
     return f"WITH {', '.join(parts)} SELECT {', '.join(columns)} FROM grouped {joins}"
 
 
-def _time(field: ProfileField, stored: bool) -> str:
-    return f"{identifier(f'_time_{field.name}')}" if stored else "_time"
+def alone_query(source: str, group: Sequence[str], fields: Sequence[ProfileField]) -> str:
+    """SQL for what `merge_query` gives where each record of `source` is the only one of its group."""
+    inner, columns = [*group, "_first", "_last", "CAST(_records AS BIGINT) AS _records"], [*group, "_first", "_last", "_records"]
+    for field in fields:
+        inner += _alone(field)
+        if field.kind.is_list or field.kind.is_map:
+            columns += _capped_list(field, "alone") if field.kind.is_list else _capped(field, "alone")
+        else:
+            columns += state_columns([field])
+    return f"SELECT {', '.join(columns)} FROM (SELECT {', '.join(inner)} FROM {source}) alone"
+
+
+def _alone(field: ProfileField) -> list[str]:
+    name, time, parts = identifier(field.name), time_column(field), parts_column(field)
+    if field.kind.is_list:
+        filled = f"CASE WHEN len({name}) > 0 THEN"
+        return [f"{filled} list_sort({name}) END AS {name}", f"{filled} list_transform({name}, lambda e: _time) END AS {time}"]
+    if field.kind.is_map:
+        filled = f"CASE WHEN cardinality({name}) > 0 THEN"
+        beside = [(time, "_time"), (parts, f"[{name}[e]]")]
+        return [f"{filled} {name} END AS {name}", *(f"{filled} {_each(name, sql)} END AS {column}" for column, sql in beside if column)]
+    if field.merge == "count":
+        return [f"CAST({name} IS NOT NULL AS BIGINT) AS {name}"]
+    beside = [(time, "_time"), (parts, f"[{name}]")]
+    return [name, *(f"CASE WHEN {name} IS NOT NULL THEN {sql} END AS {column}" for column, sql in beside if column)]
+
+
+def _each(name: str, sql: str) -> str:
+    """SQL for a map with the keys of the map `name`, and for each key `e` the value `sql`."""
+    return f"map(map_keys({name}), list_transform(map_keys({name}), lambda e: {sql}))"
 
 
 def _text_order(value: str, kind_name: str) -> str:
@@ -57,51 +126,75 @@ def _text_order(value: str, kind_name: str) -> str:
     return f"CAST({value} AS VARCHAR)" if kind_name in ("int", "number") else value
 
 
-def _scalar(field: ProfileField, stored: bool) -> str:
-    value = identifier(field.name)
+def _added(value: str) -> str:
+    """SQL that adds up ints. A sum beyond 64 bits stays at their limit: one absurd value must not stop a build."""
+    least, most = -(2**63), 2**63 - 1
+    total = f"sum({value})"
+    return f"CAST(CASE WHEN {total} > {most} THEN {most} WHEN {total} < {least} THEN {least} ELSE {total} END AS BIGINT)"
+
+
+def _exact(value: str, stored: bool) -> str:
+    """SQL for the parts of a sum of floats: of values, or of stored parts."""
+    found = f"list({value}) FILTER ({value} IS NOT NULL)"
+    return f"{EXACT_SUM}(flatten({found}))" if stored else f"{EXACT_SUM}({found})"
+
+
+def _aggregates(field: ProfileField, times: Times) -> list[str]:
+    """SQL of the aggregate over a scalar, and of its time where that is an aggregate of its own."""
+    value, stored = identifier(field.name), times is Times.STORED
     if field.merge in ("min", "max"):
-        return f"{field.merge}({value})"
+        return [f"{field.merge}({value}) AS {value}"]
     if field.merge == "sum":
-        return f"CAST(sum({value}) AS {field.kind.sql})"
+        parts = parts_column(field)
+        return [f"{_added(value) if parts is None else _exact(parts if stored else value, stored)} AS {value}"]
     if field.merge == "count":
-        return f"CAST(sum({value}) AS BIGINT)" if stored else f"count({value})"
+        return [f"CAST(sum({value}) AS BIGINT) AS {value}" if stored else f"count({value}) AS {value}"]
     extreme = "max" if field.merge == "latest" else "min"
-    packed = f"{{'t': {_time(field, stored)}, 'o': {_text_order(value, field.kind_name)}, 'v': {value}}}"
-    return f"{extreme}(CASE WHEN {value} IS NOT NULL THEN {packed} END)"
+    if times is Times.DISTINCT:
+        own_time = f"{extreme}(CASE WHEN {value} IS NOT NULL THEN _time END) AS {time_column(field)}"
+        return [f"arg_{extreme}({value}, _time) AS {value}", own_time]
+    time = time_column(field) if stored else "_time"
+    packed = f"{{'t': {time}, 'o': {_text_order(value, field.kind_name)}, 'v': {value}}}"
+    return [f"{extreme}(CASE WHEN {value} IS NOT NULL THEN {packed} END) AS {value}"]
 
 
-def _unpacked(field: ProfileField) -> list[str]:
+def _unpacked(field: ProfileField, times: Times) -> list[str]:
     name = identifier(field.name)
-    time = time_column(field)
-    return [f"{name}.v AS {name}", f"{name}.t AS {time}"] if time else [name]
+    if time := time_column(field):
+        return [name, time] if times is Times.DISTINCT else [f"{name}.v AS {name}", f"{name}.t AS {time}"]
+    parts = parts_column(field)
+    return [f"{name}[1] AS {name}", f"{name} AS {parts}"] if parts else [name]
 
 
-def _map(field: ProfileField, source: str, keys: str, stored: bool) -> str:
-    value = identifier(field.name)
-    entries = f"unnest(map_keys({value})) AS k, unnest(map_values({value})) AS v"
-    if field.merge == "sum":
-        total = (
-            f"SELECT {keys}, k, CAST(sum(v) AS {_element_sql(field)}) AS v FROM (SELECT {keys}, {entries} FROM {source}) GROUP BY {keys}, k"
-        )
-        return f"SELECT {keys}, map(list(k ORDER BY k), list(v ORDER BY k)) AS {value} FROM ({total}) GROUP BY {keys}"
-    time = f"unnest(map_values({identifier(f'_time_{field.name}')}))" if stored else "_time"
-    if field.merge in ("min", "max"):
-        merged = f"{{'t': max(t), 'v': {field.merge}(v)}}"
-    else:
+def _map(field: ProfileField, source: str, keys: str, times: Times) -> str:
+    """Key by key. `t` is the time of a key (when it was last seen, but for `oldest`), `v` its value, `p` a sum's parts."""
+    value, time, parts = identifier(field.name), time_column(field), parts_column(field)
+    stored = times is Times.STORED
+    given = parts if parts and stored else value
+    columns = [f"unnest(map_keys({value})) AS k", f"unnest(map_values({given})) AS v"]
+    columns += [(f"unnest(map_values({time}))" if stored else "_time") + " AS t"] if time else []
+    entries = f"SELECT {keys}, {', '.join(columns)} FROM {source}"
+    if field.merge in ("latest", "oldest"):
         extreme = "max" if field.merge == "latest" else "min"
-        merged = f"{extreme}({{'t': t, 'o': {_text_order('v', field.kind.element or '')}, 'v': v}})"
-    latest = f"SELECT {keys}, k, {merged} AS m FROM (SELECT {keys}, {entries}, {time} AS t FROM {source}) GROUP BY {keys}, k"
-    return (
-        f"SELECT {keys}, map(list(k ORDER BY k), list(m.v ORDER BY k)) AS {value}, "
-        f"map(list(k ORDER BY k), list(m.t ORDER BY k)) AS {time_column(field)} FROM ({latest}) GROUP BY {keys}"
-    )
+        ordered = f"{extreme}({{'t': t, 'o': {_text_order('v', field.kind.element or '')}, 'v': v}})"
+        if times is Times.DISTINCT:
+            ordered = f"{{'t': {extreme}(t), 'v': arg_{extreme}(v, t)}}"
+        merged = f"SELECT {keys}, k, m.t AS t, m.v AS v FROM (SELECT {keys}, k, {ordered} AS m FROM ({entries}) GROUP BY {keys}, k)"
+    else:
+        combined = _exact("v", stored) if parts else _added("v") if field.merge == "sum" else f"{field.merge}(v)"
+        columns = [f"{combined} AS {'p' if parts else 'v'}"] + (["max(t) AS t"] if time else [])
+        merged = f"SELECT {keys}, k, {', '.join(columns)} FROM ({entries}) GROUP BY {keys}, k"
+    made = [f"map(list(k ORDER BY k), list({'p[1]' if parts else 'v'} ORDER BY k)) AS {value}"]
+    made += [f"map(list(k ORDER BY k), list(t ORDER BY k)) AS {time}"] if time else []
+    made += [f"map(list(k ORDER BY k), list(p ORDER BY k)) AS {parts}"] if parts else []
+    return f"SELECT {keys}, {', '.join(made)} FROM ({merged}) GROUP BY {keys}"
 
 
-def _list(field: ProfileField, source: str, keys: str, stored: bool) -> str:
+def _list(field: ProfileField, source: str, keys: str, times: Times) -> str:
     """The union of lists, each member with the time it was last seen."""
     value, time = identifier(field.name), time_column(field)
-    times = f"unnest({time})" if stored else "_time"
-    seen = f"SELECT {keys}, k, max(t) AS t FROM (SELECT {keys}, unnest({value}) AS k, {times} AS t FROM {source}) GROUP BY {keys}, k"
+    when = f"unnest({time})" if times is Times.STORED else "_time"
+    seen = f"SELECT {keys}, k, max(t) AS t FROM (SELECT {keys}, unnest({value}) AS k, {when} AS t FROM {source}) GROUP BY {keys}, k"
     order = _member_order(field)
     return f"SELECT {keys}, list(k ORDER BY {order}) AS {value}, list(t ORDER BY {order}) AS {time} FROM ({seen}) GROUP BY {keys}"
 
@@ -110,27 +203,22 @@ def _member_order(field: ProfileField) -> str:
     return "t, k" if field.kind.keeps_order else "k"
 
 
-def _element_sql(field: ProfileField) -> str:
-    return "DOUBLE" if field.kind.element == "number" else "BIGINT"
-
-
 def _capped(field: ProfileField, table: str) -> list[str]:
-    """The map, cut to the keys greatest by (time, key) where it holds more than the capacity; counters never are."""
-    value, time = f"{table}.{identifier(field.name)}", time_column(field)
-    if time is None:
-        return [f"{value} AS {identifier(field.name)}"]
-    times = f"{table}.{time}"
-    if field.capacity is None:
-        return [f"{value} AS {identifier(field.name)}", f"{times} AS {time}"]
-    triples = f"list_zip(map_values({times}), map_keys({value}), map_values({value}))"
-    by_time = f"list_reverse_sort(list_transform({triples}, lambda e: {{'t': e[1], 'k': e[2], 'v': e[3]}}))[:{field.capacity}]"
-    by_key = f"list_sort(list_transform({by_time}, lambda e: {{'k': e.k, 't': e.t, 'v': e.v}}))"
+    """The map, cut to the keys greatest by (time, key) where it holds more than the capacity."""
+    columns = state_columns([field])
+    if not capped_in_state(field):
+        return [f"{table}.{column} AS {column}" for column in columns]
+    value, time = columns
+    return [f"{_cut(field, f'{table}.{column}', f'{table}.{time}')} AS {column}" for column in (value, time)]
 
-    def cut(column: str, letter: str) -> str:
-        kept = f"map_from_entries(list_transform({by_key}, lambda e: {{'key': e.k, 'value': e.{letter}}}))"
-        return f"CASE WHEN cardinality({value}) > {field.capacity} THEN {kept} ELSE {column} END"
 
-    return [f"{cut(value, 'v')} AS {identifier(field.name)}", f"{cut(times, 't')} AS {time}"]
+def _cut(field: ProfileField, column: str, time: str | None) -> str:
+    """SQL for a map (values or times) without the keys beyond the capacity."""
+    # Times may lack where a capacity came to a counter later: such keys go first.
+    triples = f"list_zip(map_keys({column}), map_values({column}), map_values({time}))"
+    timed = f"list_transform({triples}, lambda e: {{'t': coalesce(e[3], TIMESTAMPTZ '-infinity'), 'k': e[1], 'v': e[2]}})"
+    kept = f"list_transform(list_reverse_sort({timed})[:{field.capacity}], lambda e: {{'key': e.k, 'value': e.v}})"
+    return f"CASE WHEN cardinality({column}) > {field.capacity} THEN map_from_entries(list_sort({kept})) ELSE {column} END"
 
 
 def _capped_list(field: ProfileField, table: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,9 @@ from etl.engines.local import arrow, rows
 from etl.engines.sql import identifier, quote
 from etl.errors import ConfigurationError
 from etl.lake.layout import Lake
-from etl.lake.tables import files_of, relation
+from etl.lake.tables import DataFile, files_of, relation
 from etl.profiles.fields import ProfileField, merged_fields, stream_fields
+from etl.profiles.merge import published_column, state_types
 from etl.profiles.resolve import profile_id
 
 if TYPE_CHECKING:
@@ -24,15 +26,18 @@ def published_fields(lake: Lake) -> list[ProfileField]:
     return merged_fields(list(stream_fields(lake).values()))
 
 
-def published_query(lake: Lake) -> str:
-    """SQL for the published profiles: `profile_id`, `first_seen`, `last_seen`, then every mapped field."""
+def published_query(lake: Lake, files: Sequence[DataFile] | None = None) -> str:
+    """SQL for the published profiles: `profile_id`, `first_seen`, `last_seen`, then every mapped field, within its capacity.
+
+    `files` are those of the table `profiles` at the version wanted (None: now).
+    """
     fields = published_fields(lake)
-    columns = {**KEYS, **{field.name: field.kind.sql for field in fields}}
-    typed = ", ".join(f"CAST(NULL AS {type_}) AS {identifier(name)}" for name, type_ in columns.items())
+    columns = KEYS | {name: type_ for field in fields for name, type_ in state_types(field).items()}
+    typed = ", ".join(f"CAST(NULL AS {type_}) AS {name}" for name, type_ in columns.items())
     none = f"SELECT {typed}, FALSE AS _quarantined WHERE FALSE"
-    source = relation(lake.profiles, (file.path for file in files_of(lake.profiles)))
+    source = relation(lake.profiles, (file.path for file in (files_of(lake.profiles) if files is None else files)))
     everything = f"({none}) UNION ALL BY NAME (SELECT * FROM {source})" if source else none
-    names = ", ".join(identifier(name) for name in columns)
+    names = ", ".join([*KEYS, *(f"{published_column(field)} AS {identifier(field.name)}" for field in fields)])
     return f"SELECT {names} FROM ({everything}) WHERE NOT _quarantined"
 
 

@@ -17,17 +17,18 @@ from etl.profiles.fragments import id_column
 from etl.profiles.identity import Codes, Links, Resolution, resolve
 
 
-def nodes_query(source: str, namespaces: Sequence[str]) -> str:
-    """SQL for the identifiers in rows that have id columns and `_first`."""
-    parts = [
-        f"SELECT {quote(name)} AS namespace, {id_column(name)} AS value, _first AS first FROM {source} WHERE {id_column(name)} IS NOT NULL"
-        for name in namespaces
-    ]
-    return " UNION ALL ".join(parts)
+def nodes_query(source: str, namespaces: Sequence[str], also: Sequence[str] = ()) -> str:
+    """SQL for the identifiers in rows that have id columns and `_first`; with the columns `also` of these rows."""
+    more = "".join(f", {column}" for column in also)
+    return " UNION ALL ".join(
+        f"SELECT {quote(name)} AS namespace, {column} AS value, _first AS first{more} FROM {source} WHERE {column} IS NOT NULL"
+        for name, column in ((name, id_column(name)) for name in namespaces)
+    )
 
 
-def links_query(source: str, namespaces: Sequence[str]) -> str:
+def links_query(source: str, namespaces: Sequence[str], also: Sequence[str] = ()) -> str:
     """SQL for the links in such rows: each identifier of a row to the row's most trusted one."""
+    more = "".join(f", {column}" for column in also)
     parts = []
     for place in range(1, len(namespaces)):
         earlier = namespaces[:place]
@@ -37,10 +38,10 @@ def links_query(source: str, namespaces: Sequence[str]) -> str:
         head = value if len(earlier) == 1 else f"coalesce({value})"
         parts.append(
             f"SELECT CASE {left} END AS left_namespace, {head} AS left_value, {quote(namespaces[place])} AS right_namespace, "
-            f"{right} AS right_value, _first AS first FROM {source} WHERE {right} IS NOT NULL AND {head} IS NOT NULL"
+            f"{right} AS right_value, _first AS first{more} FROM {source} WHERE {right} IS NOT NULL AND {head} IS NOT NULL"
         )
-    nothing = """SELECT '' AS left_namespace, '' AS left_value, '' AS right_namespace, '' AS right_value,
-        CAST(NULL AS TIMESTAMPTZ) AS first WHERE FALSE"""
+    nothing = f"""SELECT '' AS left_namespace, '' AS left_value, '' AS right_namespace, '' AS right_value,
+        CAST(NULL AS TIMESTAMPTZ) AS first{more} FROM {source} WHERE FALSE"""
     return " UNION ALL ".join(parts) if parts else nothing
 
 
@@ -78,6 +79,13 @@ def assign(connection: Connection, namespaces: Sequence[str]) -> None:
     )
     found = resolve(Links(_codes(nodes, "rank"), _codes(links, "left_code"), _codes(links, "right_code"), _codes(links, "first")))
     _publish(connection, found, links)
+
+
+def resolve_all(connection: Connection, source: str, namespaces: Sequence[str]) -> None:
+    """`assign` for all identifiers and links of rows that have id columns and `_first`."""
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE id_nodes AS {nodes_query(source, namespaces)}")
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE id_links AS {links_query(source, namespaces)}")
+    assign(connection, namespaces)
 
 
 def _publish(connection: Connection, found: Resolution, links: pa.Table) -> None:

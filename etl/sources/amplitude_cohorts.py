@@ -57,10 +57,11 @@ def plan(
 ) -> list[CohortPlan]:
     """What to do about each cohort. `loaded`: the newest `lastComputed` loaded, by id; `requested`: known request ids.
 
-    A cohort is asked for only when it was computed anew since, so that the monthly quota lasts.
+    A cohort is asked for only when it was computed anew since, so that the monthly quota lasts. Where it does not last for
+    all, those that were loaded longest ago, or never, come first.
     """
     plans = []
-    for cohort in cohorts:
+    for cohort in sorted(cohorts, key=lambda one: loaded.get(one.id, 0)):
         known = requested.get((cohort.id, cohort.last_computed or 0))
         action, reason = _decide(cohort, loaded.get(cohort.id), known, force)
         request_id = known if action == "adopt" else None

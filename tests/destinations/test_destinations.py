@@ -77,8 +77,8 @@ def test_sql_writes_what_changed_and_removes_who_is_gone(lake: Lake, tmp_path: P
     report = _sql(lake, tmp_path)
     assert (report.full, report.written) == (False, 1)
     assert _rows(tmp_path, "SELECT user, city, counts FROM profiles ORDER BY user") == [
-        ("u1", "Rome", '{"buy": 3}'),
-        ("u3", "Oslo", '{"buy": 1}'),
+        ("u1", "Rome", '{"buy":3}'),
+        ("u3", "Oslo", '{"buy":1}'),
     ]
     ids = dict(_rows(tmp_path, "SELECT namespace || '=' || value, profile_id FROM profiles_identifiers"))
     assert ids["device=d2"] == ids["user=u1"] == ids["device=d1"] != ids["user=u3"]

@@ -1,19 +1,20 @@
 """The language as data: `cases/*.json` through `evaluate`. Any other implementation can run the same files.
 
 A case has `expression`, `record`, perhaps `time`, and `value`: a JSON value, `{"missing": true}`, `{"date": iso}`, or
-`{"dates": {key: iso}}` for a map of dates.
+`{"dates": {key: iso}}` for a map of dates; `{"fault": code}` where the expression must not load.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from etl.mapping import MISSING, evaluate
+from etl.mapping import MISSING, MappingError, evaluate
 
 FILES = sorted((Path(__file__).parent / "cases").glob("*.json"))
 
@@ -23,11 +24,19 @@ def test_cases(path: Path) -> None:
     wrong = []
     for case in json.loads(path.read_text(encoding="utf-8")):
         time = datetime.fromisoformat(case["time"]) if case.get("time") else None
-        found = evaluate(case["expression"], case.get("record", {}), time)
+        found = _found(case["expression"], case.get("record", {}), time)
         expected = _value(case["value"])
         if not _same(found, expected):
             wrong.append(f"{case['expression']} on {case.get('record')}: {found!r}, not {expected!r}")
     assert not wrong, "\n".join(wrong)
+
+
+def _found(expression: str, record: dict[str, Any], time: datetime | None) -> Any:
+    try:
+        return evaluate(expression, record, time)
+    except MappingError as error:
+        (code,) = re.findall(r"\b[EW][0-9]{3}\b", str(error).splitlines()[0])
+        return {"fault": code}
 
 
 def _value(value: Any) -> Any:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +17,7 @@ from etl.engines.local import connect, rows
 from etl.engines.sql import identifier
 from etl.mapping import udfs
 from etl.mapping.check import check_expression, check_field, gives
+from etl.mapping.compile import Compiler
 from etl.mapping.fitting import fitted
 from etl.mapping.interpret import interpreter
 from etl.mapping.kinds import KINDS, Kind
@@ -73,6 +76,29 @@ def test_compiled_is_interpreted(trees: list[tuple[Node, Kind, Node | None]], re
     for record, row in zip(records, compiled, strict=True):
         for field in fields:
             assert _same(row[field.name]) == _same(_interpreted(field, record)), (field.sources[0], field.kind.name, record)
+
+
+@pytest.mark.parametrize("name", ["groups", "logic", "names", "literals", "numbers", "match", "date_zones", "eq", "array_index"])
+def test_the_cases_of_a_file_compile_alike(name: str) -> None:
+    cases = json.loads((Path(__file__).parent / f"cases/{name}.json").read_text(encoding="utf-8"))
+    valid = [case for case in cases if not isinstance(case["value"], dict) or case["value"].keys() != {"fault"}]
+    nodes = {case["expression"]: parse(case["expression"]) for case in valid}
+    kinds = {text: KINDS.get(gives(node), KINDS["string"]) for text, node in nodes.items()}
+    fields = [
+        Field(f"f{number}", (Source(Expression(text, node)),), kinds[text], default_merge(node, kinds[text]))
+        for number, (text, node) in enumerate(nodes.items())
+    ]
+    records = [case["record"] for case in valid]
+    for record, row in zip(records, _compiled(Mapping("trial", "trial", tuple(fields)), records), strict=True):
+        for field in fields:
+            assert _same(row[field.name]) == _same(_interpreted(field, record)), (field.sources[0].expression.text, record)
+
+
+def test_a_row_of_conditions_is_compiled_once_each() -> None:
+    def length(count: int) -> int:
+        return len(Compiler().condition(parse(" AND ".join(f'key{number:02} == "x"' for number in range(count)))))
+
+    assert length(60) < 2.5 * length(30)
 
 
 def _interpreted(field: Field, record: dict[str, Any]) -> Any:

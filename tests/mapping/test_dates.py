@@ -33,7 +33,9 @@ def at(*parts: int) -> datetime:
     [
         (NOW, NOW),
         ("now-3d", at(2024, 4, 28, 12)),
-        ("Now+1h", at(2024, 5, 1, 13)),
+        ("now+1h", at(2024, 5, 1, 13)),
+        ("Now+1h", None),
+        ("now13h", None),
         ("now", None),
         ("now-soon", None),
         ("2024-05-01", at(2024, 5, 1)),
@@ -129,6 +131,7 @@ def checked_by(checked: Call) -> None:
         (call("todatein", None, "PDT"), "E204"),
         (call("todatein", "now-3days", "America/Los_Angeles"), "E204"),
         (call("todatein", "NOW-", "America/Los_Angeles"), "E204"),
+        (call("todate", "now-3days"), "E204"),
     ],
 )
 def test_literals_that_can_never_work(checked: Call, code: str) -> None:

@@ -39,7 +39,7 @@ def test_documented_examples(name: str, example: Example) -> None:
         ("`a.b`.`c.d`", {"a.b": {"c.d": 7}}, 7),
         ("it's", {}, "error"),
         ('`it\'s "quoted"`', {'it\'s "quoted"': 8}, 8),
-        ("map(`k'k`, 'o''x')", {}, "error"),
+        ("map(`k'k`, 'o'x)", {}, "error"),
         ("map('it\\'s', v)", {"v": [1, 2]}, {"it's": [1, 2]}),
         ("map(k, v)", {"k": True, "v": {"a": 1}}, {"true": {"a": 1}}),
         ("map(k, v)", {"k": [1, "x"], "v": 1.5}, {"1,x": 1.5}),

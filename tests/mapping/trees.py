@@ -30,9 +30,21 @@ RECORDS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {}, optional={"s": VALUES, "k": _SCALARS, "n": st.integers(-5, 20) | st.floats(-5, 20), "p": VALUES, "p.q": _SCALARS, "my key": VALUES}
 )
 
-NAMES = st.sampled_from([("s",), ("k",), ("n",), ("p",), ("p", "q"), ("p", "r"), ("p", "q", "r"), ("my key",), ("gone",)]).map(
-    lambda parts: Name(parts, 0, 0)
-)
+_PARTS = [
+    ("s",),
+    ("k",),
+    ("n",),
+    ("p",),
+    ("p", "q"),
+    ("p", "r"),
+    ("p", "q", "r"),
+    ("my key",),
+    ("gone",),
+    ("p.q",),
+    ("p.q.r",),
+    ("p[0].q",),
+]
+NAMES = st.sampled_from(_PARTS).map(lambda parts: Name(parts, 0, 0))
 LITERALS = st.one_of(TEXTS, st.integers(0, 10**20), st.sampled_from([0, 1, 5, 10, 2.5, 4.0, 1e21, 0.1]), st.booleans(), st.none()).map(
     lambda value: Literal(value, 0, 0)
 )

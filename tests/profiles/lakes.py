@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from etl.engines.local import rows
 from etl.lake.layout import Lake
-from etl.lake.tables import files_of, relation
+from etl.lake.tables import files_of, relation, transaction_of
 from etl.landing.manifest import Landed, LoadId
 from etl.landing.store import incoming, place
 from etl.mapping import Mapping, load_mapping
 from etl.pipeline.ingest import Ingest, ingest
 from etl.profiles.published import published_query
-from tests.profiles.reference import Profile
+from tests.profiles.reference import SMALL, Link, Profile, Spec
 
 START = datetime(2024, 3, 1, tzinfo=UTC)
 
@@ -40,15 +41,27 @@ def mapping_in(folder: Path) -> Mapping:
     return load_mapping(str(path), [])
 
 
-def land(lake: Lake, hour: int, records: list[dict[str, Any]]) -> Landed:
+def mapping_text(stream: str, by: Sequence[str], specs: Sequence[Spec]) -> str:
+    """A mapping with these fields."""
+    text = f"stream: {stream}\ntime: time\nkey: key\nby: [{', '.join(by)}]\nfields:\n"
+    fields = [{"field": name, "from": name, "kind": "string"} for name in by]
+    for spec in specs:
+        source = f'match("{spec.source}.")' if spec.kind.startswith("map[") else spec.source
+        field = {"field": spec.name, "from": source, "kind": spec.kind, "merge": spec.merge}
+        fields.append(field | ({"capacity": spec.capacity} if spec.capacity else {}))
+    return text + "".join(f"  - {json.dumps(field)}\n" for field in fields)
+
+
+def land(lake: Lake, hour: int, records: list[dict[str, Any]], stream: str = "amplitude_events") -> Landed:
     """An attempt of the upload hour number `hour`."""
     attempt = secrets.token_hex(8)
     time = START + timedelta(hours=hour)
     folder = incoming(lake.landing, attempt)
     text = "".join(json.dumps(record | {"time": (START + timedelta(seconds=record["time"])).isoformat()}) + "\n" for record in records)
     (folder / "0.json").write_text(text, encoding="utf-8")
-    load = LoadId("amplitude_events", "shop", time.strftime("%Y-%m-%dT%H"))
-    return place(lake.landing, Landed(load, attempt, folder, ("0.json",), time, size=len(text)))
+    load = LoadId(stream, "shop", time.strftime("%Y-%m-%dT%H"))
+    details = {"cohort_id": "c1", "cohort_name": "Buyers"} if stream == "amplitude_cohorts" else {}
+    return place(lake.landing, Landed(load, attempt, folder, ("0.json",), time, size=len(text), details=details))
 
 
 def load(lake: Lake, mapping: Mapping, hours: dict[int, list[dict[str, Any]]]) -> None:
@@ -56,7 +69,7 @@ def load(lake: Lake, mapping: Mapping, hours: dict[int, list[dict[str, Any]]]) -
     ingest(Ingest(lake, mapping, "job", force=True), [land(lake, hour, records) for hour, records in hours.items()])
 
 
-def read(lake: Lake) -> dict[str, Profile]:
+def read(lake: Lake, specs: Sequence[Spec] = SMALL) -> dict[str, Profile]:
     """The published profiles as the reference has them."""
     source = relation(lake.profiles, (file.path for file in files_of(lake.profiles)))
     if source is None:
@@ -67,7 +80,7 @@ def read(lake: Lake) -> dict[str, Profile]:
             f"""SELECT p.*, s._identifiers, s._records FROM ({published_query(lake)}) p
             JOIN (SELECT profile_id, _identifiers, _records FROM {source}) s USING (profile_id)""",
         )
-    return {row["profile_id"]: _profile(row) for row in found}
+    return {row["profile_id"]: _profile(row, specs) for row in found}
 
 
 def read_identifiers(lake: Lake) -> dict[tuple[str, str], str]:
@@ -78,22 +91,35 @@ def read_identifiers(lake: Lake) -> dict[tuple[str, str], str]:
     return {(row["namespace"], row["value"]): row["profile_id"] for row in found}
 
 
-def read_conflicts(lake: Lake) -> list[tuple[str, str]]:
-    """The values at both ends of every link not followed."""
+def read_conflicts(lake: Lake) -> list[Link]:
+    """Every link not followed."""
     source = relation(lake.conflicts, (file.path for file in files_of(lake.conflicts)))
     with lake.workspace() as (connection, _):
-        found = rows(connection, f"SELECT left_value, right_value FROM {source}") if source else []
-    return [(row["left_value"], row["right_value"]) for row in found]
+        found = rows(connection, f"SELECT * FROM {source}") if source else []
+    return [((row["left_namespace"], row["left_value"]), (row["right_namespace"], row["right_value"])) for row in found]
 
 
-def _profile(row: dict[str, Any]) -> Profile:
+def read_repeated(lake: Lake) -> set[tuple[str, str]]:
+    """Load and key of every record whose key stands in more than one load."""
+    build = transaction_of(lake.profiles, "build") or 0
+    source = relation(lake.repeated, (file.path for file in files_of(lake.repeated)))
+    with lake.workspace() as (connection, _):
+        found = rows(connection, f"SELECT load, key FROM {source} WHERE build = {build}") if source else []
+    assert len(found) == len({(row["load"], row["key"]) for row in found})
+    return {(row["load"], row["key"]) for row in found}
+
+
+def _profile(row: dict[str, Any], specs: Sequence[Spec]) -> Profile:
     return Profile(
         id=row["profile_id"],
         identifiers={(one["namespace"], one["value"]) for one in row["_identifiers"]},
         first=int((row["first_seen"] - START).total_seconds()),
         last=int((row["last_seen"] - START).total_seconds()),
         records=row["_records"],
-        city=row["city"],
-        props=dict(row["props"] or []),
-        counts=dict(row["counts"] or []),
+        fields={spec.name: plain(spec, row.get(spec.name)) for spec in specs},
     )
+
+
+def plain(spec: Spec, value: Any) -> Any:
+    """A value as the reference has it; an absent map or list is empty."""
+    return dict(value or []) if spec.kind.startswith("map[") else list(value or []) if "[]" in spec.kind else value

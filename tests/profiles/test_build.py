@@ -1,61 +1,85 @@
-"""Incremental builds, in any order and after any replacement, give what a plain computation over all records gives."""
+"""Whatever happens to loads and builds, profiles are what a plain computation over the records in force gives."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from etl.lake.layout import Lake
-from etl.profiles.build import build_profiles
-from tests.profiles import lakes
-from tests.profiles.reference import profiles_of
+from tests.profiles.histories import STREAMS, History
+from tests.profiles.specs import SPECS, records
 
-EXAMPLES = int(os.environ.get("PROFILEMILL_EXAMPLES", "8"))
+EXAMPLES = int(os.environ.get("PROFILEMILL_EXAMPLES", "5"))
 
-_USERS = st.sampled_from([None, "u1", "u2", "u3", "anonymous"])
-_DEVICES = st.sampled_from([None, "d1", "d2", "d3", "d4", "0"])
-_RECORD = st.fixed_dictionaries(
+_PEOPLE = st.fixed_dictionaries(
     {
-        "user": _USERS,
-        "device": _DEVICES,
-        "time": st.integers(0, 12),
-        "city": st.sampled_from([None, "A", "B"]),
-        "props": st.dictionaries(st.sampled_from(["x", "y"]), st.sampled_from(["1", "2"]), max_size=2),
-        "type": st.sampled_from(["", "buy", "see"]),
+        "user": st.sampled_from([None, None, "u1", "u2", "u3", "anonymous"]),
+        "device": st.sampled_from([None, "d1", "d2", "d3", "d4", "0"]),
+        "mail": st.sampled_from([None, None, "m1", "m2"]),
+        "key": st.sampled_from([None, None, "k1", "k2"]),
     }
 )
-_LOAD = st.lists(_RECORD, max_size=4)
-_STEP = st.tuples(st.dictionaries(st.integers(0, 4), _LOAD, min_size=1, max_size=3), st.booleans())
+_RECORD = st.builds(lambda person, values: person | values, _PEOPLE, records())
+# 20 hours apart, so that some lie within a day or two of each other and some do not.
+_HOURS = st.dictionaries(st.sampled_from([0, 20, 40, 60, 80]), st.lists(_RECORD, max_size=4), min_size=1, max_size=2)
+_STREAM = st.sampled_from(sorted(STREAMS))
 
 
-def _same(lake: Lake, state: dict[int, list[dict[str, Any]]]) -> None:
-    expected = profiles_of([record for records in state.values() for record in records])
-    assert lakes.read(lake) == expected
-    conflicts = lakes.read_conflicts(lake)
-    assert len(conflicts) == len(set(conflicts)), "a conflict stands twice"
-    assert lakes.read_identifiers(lake) == {one: profile.id for profile in expected.values() for one in profile.identifiers}
+class Histories(RuleBasedStateMachine):
+    """Loads of two streams, late ones and replaced ones, builds, and runs that are broken off or meet each other."""
+
+    @initialize(specs=st.lists(st.sampled_from(SPECS), min_size=3, max_size=3, unique=True), dedupe=st.sampled_from([None, None, 1, 2]))
+    def begin(self, specs: list[Any], dedupe: int | None) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.history = History(Path(self.folder.name), specs, dedupe)
+
+    @rule(stream=_STREAM, hours=_HOURS, build=st.booleans())
+    def load(self, stream: str, hours: dict[int, list[Any]], build: bool) -> None:
+        self.history.load(stream, hours)
+        if build:
+            self.build(full=False)
+
+    @rule(full=st.sampled_from([False, False, True]))
+    def build(self, full: bool) -> None:
+        self.history.build(full=full)
+        self.history.check()
+
+    @rule(stream=_STREAM, hours=_HOURS, after=st.integers(0, 20))
+    def load_is_broken_off(self, stream: str, hours: dict[int, list[Any]], after: int) -> None:
+        self.history.broken_off(after, lambda lake: self.history.load(stream, hours, lake))
+        self.history.check_readers()
+
+    @rule(stream=_STREAM, hours=_HOURS, after=st.integers(5, 60))
+    def build_is_broken_off(self, stream: str, hours: dict[int, list[Any]], after: int) -> None:
+        self.history.load(stream, hours)
+        self.history.broken_off(after, self.history.build)
+        self.history.check_readers()
+
+    @rule(one=st.tuples(_STREAM, _HOURS), other=st.tuples(_STREAM, _HOURS))
+    def two_runs_at_once(self, one: tuple[str, dict[int, list[Any]]], other: tuple[str, dict[int, list[Any]]]) -> None:
+        def run(what: tuple[str, dict[int, list[Any]]]) -> None:
+            lake = Lake(self.history.lake.root)
+            self.history.load(*what, lake)
+            self.history.build(lake)
+
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(run, (one, other)))
+        self.build(full=False)
+
+    def teardown(self) -> None:
+        if hasattr(self, "history"):
+            with self.folder:
+                self.build(full=False)
+                self.history.check_rebuilds()
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.lists(_STEP, min_size=1, max_size=4))
-def test_builds_agree_with_the_reference(steps: list[tuple[dict[int, list[dict[str, Any]]], bool]]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        lake = Lake(Path(folder) / "lake")
-        mapping = lakes.mapping_in(Path(folder))
-        state: dict[int, list[dict[str, Any]]] = {}
-        for hours, build_now in steps:
-            lakes.load(lake, mapping, hours)
-            state |= hours
-            if build_now:
-                build_profiles(lake)
-                _same(lake, state)
-        build_profiles(lake)
-        _same(lake, state)
-        before = lakes.read(lake)
-        build_profiles(lake, full=True)
-        assert lakes.read(lake) == before
+def test_profiles_are_a_pure_function_of_the_records_in_force() -> None:
+    checked = settings(max_examples=EXAMPLES, stateful_step_count=6, deadline=None, suppress_health_check=list(HealthCheck))
+    run_state_machine_as_test(Histories, settings=checked)

@@ -6,6 +6,6 @@ values. The SQL form, where there is one, is the same for whole columns; tests h
 The modules here have the names of builtins (`len`, `map`), so nothing but these names may stand in this file.
 """
 
-from etl.mapping.specification import Example, Function, literal_text
+from etl.mapping.specification import Example, Function, check_word, literal_text
 
-__all__ = ["Example", "Function", "literal_text"]
+__all__ = ["Example", "Function", "check_word", "literal_text"]

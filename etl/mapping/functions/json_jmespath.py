@@ -11,11 +11,13 @@ from typing import Any
 import jmespath
 from jmespath.exceptions import JMESPathError
 from jmespath.functions import Functions
+from jmespath.visitor import TreeInterpreter
 
 from etl.mapping.conversions import Value, is_empty
 from etl.mapping.functions import Example, Function, literal_text
 from etl.mapping.messages import ExpressionError, nearest
 from etl.mapping.tree import Call
+from etl.mapping.values import is_scalar_list
 from etl.mapping.web_text import any_text, utf8
 
 _EXACT = 2**53  # beyond it a float loses digits
@@ -50,16 +52,33 @@ def _called(node: Any) -> Iterator[str]:
             yield from _called(child)
 
 
+class _AsSpecified(TreeInterpreter):
+    """The specification orders numbers only: next to anything else `<` is null. The library orders texts too, and fails
+    where it meets both in one list."""
+
+    def visit_comparator(self, node: Any, value: Any) -> Any:
+        if node["value"] not in ("eq", "ne"):
+            sides = [self.visit(child, value) for child in node["children"]]
+            if any(isinstance(side, bool) or not isinstance(side, int | float) for side in sides):
+                return None
+        return super().visit_comparator(node, value)
+
+
 def _jmespath(value: Value, query: Value) -> Value:
-    text = None if isinstance(value, dict) or is_empty(value) else any_text(value)
+    text = any_text(value) if _may_be_json(value) else None
     compiled = _compiled(query) if isinstance(query, str) else None
     if text is None or compiled is None:
         return None
     try:
-        found = compiled.search(json.loads(text, parse_float=_finite, parse_constant=_refuse))
-        return _plain(found)
+        data = json.loads(text, parse_float=_finite, parse_constant=_refuse)
+        return _plain(_AsSpecified().visit(compiled.parsed, data))
     except (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError):
         return None  # no JSON, or the query asks a value for what its type cannot give
+
+
+def _may_be_json(value: Value) -> bool:
+    """Whether the value's text form was written as text: that of an object, or of a list with one in it, is not."""
+    return not is_empty(value) and not isinstance(value, dict) and (not isinstance(value, list) or is_scalar_list(value))
 
 
 def _finite(text: str) -> float:
@@ -101,6 +120,7 @@ FUNCTION = Function(
         Example('json.jmespath(x, "items[0].name")', {"x": '{"items": [{"name": "cup", "n": 2}]}'}, "cup"),
         Example("json.jmespath(x, \"items[?name == 'cup'].n | [0]\")", {"x": '{"items": [{"name": "cup", "n": 2}]}'}, 2.0),
         Example('json.jmespath(x, "items[].name")', {"x": '{"items": [{"name": "cup"}, {"name": "jug"}]}'}, ["cup", "jug"]),
+        Example('json.jmespath(x, "[?@ > `1`]")', {"x": '["cup", 2, 3]'}, [2.0, 3.0]),
         Example('json.jmespath(x, "a.b")', {"x": '{"a": 1}'}, "missing"),
         Example('json.jmespath(x, "a")', {"x": {"a": 1}}, "missing"),
         Example('json.jmespath(x, "a")', {"x": "[1,]"}, "missing"),

@@ -9,6 +9,7 @@ from etl.mapping.conversions import is_empty, text_of
 from etl.mapping.dates import time_of
 from etl.mapping.functions import Example, Function
 from etl.mapping.scope import Scope
+from etl.mapping.texts import lower
 from etl.mapping.values import is_scalar_list
 
 
@@ -18,7 +19,7 @@ def maptime(scope: Scope, key: Any, *time: Any) -> dict[str, datetime] | None:
         return None
     text = text_of(key)
     found = time_of(time[0], scope.time) if time else scope.time
-    return None if found is None or text is None else {text.lower(): found}
+    return None if found is None or text is None else {str(lower(text)): found}
 
 
 FUNCTION = Function(

@@ -8,7 +8,7 @@ from typing import Any
 
 from etl.engines.sql import quote
 from etl.mapping.compile import Compiler, Form, Sql, json_path
-from etl.mapping.conversions import Value, single_text, text_of
+from etl.mapping.conversions import Value, single_text
 from etl.mapping.functions import Example, Function
 from etl.mapping.messages import ExpressionError
 from etl.mapping.scope import Scope
@@ -18,8 +18,7 @@ from etl.mapping.values import matched
 
 def _kernel(scope: Scope, *prefixes: Value) -> dict[str, Any] | None:
     texts = [text for prefix in prefixes if (text := single_text(prefix)) is not None]
-    found = matched(scope.record, texts)
-    return {key: text_of(leaf) if isinstance(leaf, list) else leaf for key, leaf in found.items()} or None
+    return matched(scope.record, texts) or None
 
 
 def _check(call: Call) -> None:
@@ -81,7 +80,7 @@ FUNCTION = Function(
     name="match",
     signature='match("prefix", ..)',
     summary="A map of the record's flat keys that start with a prefix, the prefix cut off; deeper keys keep their dots, "
-    "lists are joined by comma, nulls are skipped. A later prefix wins. Missing when nothing matches.",
+    "lists stay lists, which kind map[string]string joins by comma, nulls are skipped. A later prefix wins. Missing when nothing matches.",
     group="records",
     least=1,
     most=None,
@@ -93,7 +92,7 @@ FUNCTION = Function(
     sql=_sql,
     examples=(
         Example('match("p.")', {"p": {"plan": "pro", "n": 5}}, {"plan": "pro", "n": 5}),
-        Example('match("p.")', {"p": {"a": {"b.c": True}, "l": [1, "x"], "gone": None}}, {"a.b.c": True, "l": "1,x"}),
+        Example('match("p.")', {"p": {"a": {"b.c": True}, "l": [1, "x"], "gone": None}}, {"a.b.c": True, "l": [1, "x"]}),
         Example('match("p.")', {"p.q": 1, "p": {"r": 2}}, {"q": 1, "r": 2}),
         Example('match("p.")', {"p": {"": 1, "b": None}, "q": {"a": 1}}, "missing"),
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from etl.mapping.datemath import is_date_math, read_date_math
+from etl.mapping.datemath import check_date_math, is_date_math, read_date_math
 from etl.mapping.dates import date_of, date_text
 from etl.mapping.functions import Example, Function, literal_text
 from etl.mapping.layouts import names_year, parse_with_layout, read_layout
@@ -23,7 +23,7 @@ def todate(scope: Scope, *arguments: Any) -> datetime | None:
     if len(arguments) == 2:
         layout = date_text(arguments[0])
         return parse_with_layout(text, layout) if text and layout else None
-    if text is not None and is_date_math(text):
+    if text is not None and is_date_math(text, in_any_case=True):
         return read_date_math(text, scope.time)
     return date_of(arguments[0])
 
@@ -38,6 +38,11 @@ def _check(call: Call) -> None:
             layout.end,
             'write the date Mon Jan 2 15:04:05 2006 in your form, for example "2006-01-02"',
         )
+
+
+def _suspect(call: Call) -> None:
+    if len(call.arguments) == 1:
+        check_date_math(call.arguments[0], in_any_case=True)
 
 
 def _sql(compiler: Compiler, call: Call) -> Sql | None:
@@ -87,6 +92,7 @@ FUNCTION = Function(
     needs_scope=True,
     parses=True,
     check=_check,
+    suspect=_suspect,
     sql=_sql,
     examples=(
         Example(f"todate({_SEED}, t)", {"t": "2022-11-21 15:42:30.000000"}, _NOON),

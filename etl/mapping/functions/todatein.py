@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from etl.mapping.datemath import is_date_math, read_date_math
+from etl.mapping.datemath import check_date_math, is_date_math, read_date_math
 from etl.mapping.dates import date_of, date_text
 from etl.mapping.dates_zones import zone_named
 from etl.mapping.functions import Example, Function, literal_text
 from etl.mapping.messages import ExpressionError
 from etl.mapping.scope import Scope
-from etl.mapping.tree import Call, Literal
+from etl.mapping.tree import Call
 
 
 def todatein(scope: Scope, value: Any, zone: Any) -> datetime | None:
@@ -24,24 +24,21 @@ def todatein(scope: Scope, value: Any, zone: Any) -> datetime | None:
 
 
 def _check(call: Call) -> None:
-    value, zone = call.arguments
+    zone = call.arguments[1]
     if zone_named(literal_text(call, 1, 'todatein(x, "Europe/Berlin")')) is None:
         raise ExpressionError(
             "E204", "there is no zone of this name", zone.start, zone.end, 'write an IANA name, for example "America/Los_Angeles"'
         )
-    if isinstance(value, Literal) and isinstance(value.value, str) and _is_bad_math(value.value):
-        hint = 'one sign, one whole number, one of y M w d h m s, for example "now-3d"'
-        raise ExpressionError("E204", "this is no date math", value.start, value.end, hint)
 
 
-def _is_bad_math(text: str) -> bool:
-    return is_date_math(text) and read_date_math(text, datetime(2000, 1, 1, tzinfo=UTC)) is None
+def _suspect(call: Call) -> None:
+    check_date_math(call.arguments[0], in_any_case=False)
 
 
 FUNCTION = Function(
     name="todatein",
     signature='todatein(x, "Area/City")',
-    summary="An instant like todate(x), but a time of day without an offset is that of the zone. Gives UTC.",
+    summary="An instant like todate(x), `now-3d` included, but a time of day without an offset is that of the zone. Gives UTC.",
     group="dates",
     least=2,
     most=2,
@@ -50,6 +47,7 @@ FUNCTION = Function(
     needs_scope=True,
     parses=True,
     check=_check,
+    suspect=_suspect,
     examples=(
         Example('todatein(t, "America/Los_Angeles")', {"t": "2024-05-01 10:00:00"}, datetime(2024, 5, 1, 17, tzinfo=UTC)),
         Example('todatein(t, "Europe/Berlin")', {"t": "Jan 5, 2024 1:30 PM"}, datetime(2024, 1, 5, 12, 30, tzinfo=UTC)),

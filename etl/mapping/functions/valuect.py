@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from etl.mapping.compile import Compiler, Form, Sql
+from etl.mapping.compile import Compiler, Form, Sql, is_spelled_out
 from etl.mapping.conversions import Value, text_of
 from etl.mapping.functions import Example, Function
 from etl.mapping.tree import Call, Name
@@ -17,7 +17,7 @@ def _kernel(value: Value) -> dict[str, int] | None:
 
 def _sql(compiler: Compiler, call: Call) -> Sql | None:
     (value,) = call.arguments
-    if not isinstance(value, Name) or len(value.parts) > 2:
+    if not isinstance(value, Name) or not is_spelled_out(value, 2):
         return None
     text = compiler.text(value)
     one = f"CASE WHEN {text} <> '' THEN map([{text}], [CAST(1 AS BIGINT)]) END"

@@ -1,0 +1,53 @@
+"""One version of the published profiles, and what changed between two."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from etl.lake.layout import Lake
+from etl.lake.tables import files_of, relation
+from etl.profiles.fields import ProfileField
+from etl.profiles.published import published_fields, published_query
+
+
+@dataclass(frozen=True)
+class Version:
+    """The profiles as one build left them: the queries read that version, whatever is built meanwhile.
+
+    `source` names the table `profiles` (a rebuild from landing makes another one), `build` counts its builds from 1.
+    `profiles` is SQL for the rows of `published_query`, `identifiers` SQL for `namespace`, `value`, `profile_id`,
+    `first_seen` of the same profiles.
+    """
+
+    source: str
+    build: int
+    fields: tuple[ProfileField, ...]
+    profiles: str
+    identifiers: str
+
+
+def current_version(lake: Lake) -> Version:
+    """The newest version; build 0 and no profiles before the first build."""
+    opened = lake.profiles.open()
+    files = [] if opened is None else files_of(lake.profiles, opened)
+    relation_ = relation(lake.profiles, (file.path for file in files))
+    none = "SELECT '' AS namespace, '' AS value, '' AS profile_id, CAST(NULL AS TIMESTAMPTZ) AS first_seen WHERE FALSE"
+    identifiers = f"""SELECT i.namespace AS namespace, i.value AS value, profile_id, i.first_seen AS first_seen
+        FROM (SELECT profile_id, unnest(_identifiers) AS i FROM {relation_} WHERE NOT _quarantined)"""
+    return Version(
+        "" if opened is None else str(opened.metadata().id),
+        0 if opened is None else int(opened.transaction_version("build") or 0),
+        tuple(published_fields(lake)),
+        published_query(lake, files),
+        none if relation_ is None else identifiers,
+    )
+
+
+def changed_since(lake: Lake, version: Version, build: int) -> str | None:
+    """SQL for the ids of the profiles that changed after an earlier build of the same table, people who are gone
+    included; None where that is not known any more."""
+    files = [file for file in files_of(lake.changes) if build < int(file.partition["build"]) <= version.build]
+    if build > version.build or {int(file.partition["build"]) for file in files} != set(range(build + 1, version.build + 1)):
+        return None
+    source = relation(lake.changes, (file.path for file in files))
+    return f"SELECT DISTINCT profile_id FROM {source}" if source else "SELECT '' AS profile_id WHERE FALSE"
