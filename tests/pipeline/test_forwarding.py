@@ -17,12 +17,13 @@ from etl.errors import ConfigurationError
 from etl.lake.layout import Lake
 from etl.lake.loads import current_loads
 from etl.pipeline.events import run_events
+from etl.pipeline.forget import forget
 from etl.pipeline.forwarding import plan_forwarding, run_forwarding
 from etl.pipeline.profiles import build
 from etl.pipeline.project import Project, open_project
 from etl.pipeline.status import status
 from etl.pipeline.upkeep import compact, rebuild_from_landing
-from etl.profiles.published import find_profiles
+from etl.profiles.published import find_profiles, read_profiles
 from etl.runs import Options, check_options
 from etl.sandbox.faults import parse_faults
 from etl.sandbox.people import SampleSpec
@@ -275,3 +276,9 @@ def test_rejects_of_imports_and_of_forwarding_share_a_table(tmp_path: Path) -> N
             assert sorted(found, key=str) == [("amplitude_events", None)] * rejects + [("nami", "the line is not JSON")]
             profiles = build(project).profiles
             assert rebuild_from_landing(project).build.profiles == profiles > 0
+        somebody = read_profiles(tmp_path / "lake")["amplitude_user_id"].dropna().iloc[0]
+        put(tmp_path, "2.jsonl", [webhook(2, external_ids=user(2)), "no json either"])
+        assert forget(project, [("amplitude_user_id", somebody)]).people == 1
+        assert run_forwarding(project, "to-amplitude").files == ["2.jsonl"]
+        assert [row["member"] for row in rejects_of(tmp_path) if row["stream"] == "nami"] == ["1.jsonl", "2.jsonl"]
+        assert {one.files for one in status(project).forwardings} == {2, 0}
