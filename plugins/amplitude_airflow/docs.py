@@ -64,7 +64,7 @@ def of_profiles(path: Path, jobs: Jobs) -> str:
                 "`load` brings each destination up to the profiles. Both do nothing when nothing is new."
             ),
             "",
-            f"Configured in `{path.name}`; jobs: {', '.join(f'`{name}`' for name in jobs.jobs) or 'none'}.",
+            f"Configured in `{path.name}`; jobs: {', '.join(f'`{name}`' for name in jobs.imports) or 'none'}.",
         ]
     )
 
