@@ -13,21 +13,23 @@ import argparse
 import json
 import resource
 import statistics
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pyarrow as pa
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from by_hand import columns_of
 
 from etl.engines.local import Connection, arrow, connect
 from etl.engines.sql import identifier, quote
 from etl.mapping import Mapping, load_mapping, udfs
 from etl.mapping.plan import plan
-from etl.mapping.tree import Call, Literal, Name
 from etl.sandbox.data import SampleSpec, export_members
 from etl.settings import packaged_mappings
-
-_DATE = "try_strptime({0}, ['%Y-%m-%d %H:%M:%S.%f', '%Y-%m-%d %H:%M:%S'])::TIMESTAMPTZ"
-_CASTS = {"string": "{0}", "int": "TRY_CAST({0} AS BIGINT)", "number": "TRY_CAST({0} AS DOUBLE)", "bool": "TRY_CAST({0} AS BOOLEAN)"}
 
 
 def main() -> None:
@@ -83,30 +85,9 @@ def _flat(event: dict[str, object]) -> dict[str, object]:
 
 
 def _by_hand(mapping: Mapping) -> str:
-    columns: dict[str, str] = {}
-    selected = []
-    for field in mapping.fields:
-        node = field.sources[0].expression.node
-        if isinstance(node, Name):
-            columns[node.key] = "VARCHAR"
-            sql = _CASTS[field.kind.name].format(f"r.{identifier(node.key)}")
-        elif isinstance(node, Call) and node.name == "todate":
-            key = node.arguments[1]
-            assert isinstance(key, Name)
-            columns[key.key] = "VARCHAR"
-            sql = _DATE.format(f"r.{identifier(key.key)}")
-        elif isinstance(node, Call) and node.name == "match":
-            prefix = node.arguments[0]
-            assert isinstance(prefix, Literal)
-            key_name = str(prefix.value).removesuffix(".")
-            columns[key_name] = "MAP(VARCHAR, VARCHAR)"
-            sql = f"CASE WHEN cardinality(r.{identifier(key_name)}) > 0 THEN r.{identifier(key_name)} END"
-        else:
-            columns["event_type"] = "VARCHAR"
-            sql = "CASE WHEN r.event_type <> '' THEN map([r.event_type], [CAST(1 AS BIGINT)]) END"
-        selected.append(f"{sql} AS {identifier(field.name)}")
-    spec = quote(json.dumps(columns))
-    return f"SELECT {', '.join(selected)} FROM (SELECT from_json(text, {spec}) AS r FROM records)"
+    columns, fields = columns_of(mapping, "r.")
+    selected = ", ".join(f"{sql} AS {identifier(name)}" for name, sql in fields.items())
+    return f"SELECT {selected} FROM (SELECT from_json(text, {quote(json.dumps(columns))}) AS r FROM records)"
 
 
 def _cpu(action: Callable[[], object]) -> float:
