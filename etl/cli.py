@@ -26,7 +26,7 @@ from etl.settings import package_version
 
 if TYPE_CHECKING:
     from etl.pipeline.project import Project
-    from etl.reports import ImportReport
+    from etl.reports import ForwardingReport, ImportReport
 
 app = typer.Typer(
     name="profilemill",
@@ -82,7 +82,7 @@ def run(
     ] = "1%",
     as_json: JsonOption = False,
 ) -> None:
-    """Import, build profiles, load destinations."""
+    """Import, build profiles, load destinations; or send an inbox on."""
     from etl import runs
 
     limit = _reject_limit(max_rejects)
@@ -93,9 +93,9 @@ def run(
         runs.show_plan(project, jobs_to_run, options, as_json=as_json)
         return
     outcome = runs.run(project, jobs_to_run, options, as_json=as_json)
-    if outcome.errors or any(report.failed for report in outcome.reports):
+    if outcome.errors or any(report.failed for report in outcome.every):
         raise typer.Exit(FAILED)
-    if _too_many(outcome.reports, limit):
+    if _too_many(outcome.every, limit):
         raise typer.Exit(REJECTED)
 
 
@@ -107,7 +107,7 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """Show what is imported, what is missing, and how many profiles there are."""
-    from etl import runs, screen
+    from etl import runs, screen, screen_forwarding
     from etl.pipeline.status import status as read_status
 
     project = _project(jobs)
@@ -115,7 +115,10 @@ def status(
     if as_json:
         screen.print_json(found.as_dict())
         return
-    screen.show_status(found, every_field=fields)
+    for forwarding in found.forwardings:
+        screen_forwarding.show_job(forwarding)
+    if found.jobs or not found.forwardings:
+        screen.show_status(found, every_field=fields)
     if samples:
         runs.show_samples(project, samples)
 
@@ -332,7 +335,7 @@ def _reject_limit(text: str) -> tuple[float, bool]:
     return number, share
 
 
-def _too_many(reports: list[ImportReport], limit: tuple[float, bool]) -> bool:
+def _too_many(reports: list[ImportReport | ForwardingReport], limit: tuple[float, bool]) -> bool:
     number, share = limit
     rejects, lines = sum(report.rejects for report in reports), sum(report.lines for report in reports)
     return rejects > (lines * number / 100 if share else number)

@@ -16,10 +16,10 @@ from etl.settings import Clock, Secret
 
 @dataclass(frozen=True)
 class Keys:
-    """What a client needs; `secret_key` hides itself."""
+    """What a client needs; `secret_key` hides itself. Without it events can be sent, and nothing else."""
 
     api_key: str
-    secret_key: Secret
+    secret_key: Secret | None
     region: Literal["us", "eu"] = "us"
     base_url: str | None = None
 
@@ -28,12 +28,13 @@ def keys_of(name: str, authorization: Authorization) -> Keys:
     """The keys of an authorization. Raises ConfigurationError when a variable or the connection is not there."""
     if authorization.connection is not None:
         return _from_environment(name, authorization)
-    assert authorization.api_key is not None and authorization.secret_key is not None  # the model checks it
+    assert authorization.api_key is not None  # the model checks it
+    secret = authorization.secret_key
     where = f"authorizations.{name}"
     base_url = authorization.base_url
     return Keys(
         resolve_variables(authorization.api_key.get_secret_value(), f"{where}.api_key"),
-        Secret(resolve_variables(authorization.secret_key.get_secret_value(), f"{where}.secret_key")),
+        Secret(resolve_variables(secret.get_secret_value(), f"{where}.secret_key")) if secret else None,
         authorization.region,
         resolve_variables(base_url, f"{where}.base_url") if base_url else None,
     )

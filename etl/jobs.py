@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from etl.errors import ConfigurationError
 from etl.faults import Fault, line_and_column, nearest
+from etl.jobs_forwarding import AmplitudeDestination, CustomerioJob, ForwardingJob, MparticleDestination, MparticleFeed, NamiJob
+from etl.jobs_marks import Marks, without_secrets
+from etl.jobs_strict import Strict as _Strict
 from etl.yaml_words import yaml_fault
 
 ENVIRONMENT = "PROFILEMILL_JOBS"
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-# Whatever looks like a credential's key, also when it is misspelt.
-_SECRET = re.compile(
-    r"""(?i)([\w-]*(?:key|secret|passw|token|url|login)[\w-]*["']?\s*:\s*)((?!["']?\$\{)(?:"[^"]*"|'[^']*'|[^\s,}{\[]+))"""
-)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Authorization(_Strict):
@@ -35,14 +31,15 @@ class Authorization(_Strict):
     description: str = ""
     region: Literal["us", "eu"] = "us"
     api_key: SecretStr | None = Field(None, description="The project's API key, best as ${AMPLITUDE_API_KEY}.")
-    secret_key: SecretStr | None = Field(None, description="The project's secret key, best as ${AMPLITUDE_SECRET_KEY}.")
+    secret_key: SecretStr | None = Field(
+        None, description="The project's secret key, best as ${AMPLITUDE_SECRET_KEY}; events can be sent without it."
+    )
     connection: str | None = Field(None, description="An Airflow connection of type amplitude, instead of the keys.")
     base_url: str | None = Field(None, description="Another server than Amplitude's: a sandbox or a proxy.")
 
     @model_validator(mode="after")
     def _keys_or_connection(self) -> Authorization:
-        keys = self.api_key is not None and self.secret_key is not None
-        if self.connection is None and not keys:
+        if self.connection is None and self.api_key is None:
             raise ValueError("give api_key and secret_key, or connection")
         if self.connection is not None and (self.api_key is not None or self.secret_key is not None):
             raise ValueError("give either the keys or a connection, not both")
@@ -67,7 +64,9 @@ class SqlDestination(_Strict):
     events: bool = Field(False, description="Mapped events too, a table for each stream.")
 
 
-Destination = Annotated[ParquetDestination | SqlDestination, Field(discriminator="type")]
+ProfilesDestination = ParquetDestination | SqlDestination
+EventsDestination = AmplitudeDestination | MparticleDestination
+Destination = Annotated[ProfilesDestination | EventsDestination, Field(discriminator="type")]
 
 
 class _Job(_Strict):
@@ -140,7 +139,8 @@ class CohortsJob(_Job):
         return value
 
 
-Job = Annotated[EventsJob | CohortsJob, Field(discriminator="type")]
+ImportJob = EventsJob | CohortsJob
+Job = Annotated[ImportJob | NamiJob | CustomerioJob, Field(discriminator="type")]
 
 
 class Jobs(_Strict):
@@ -156,10 +156,35 @@ class Jobs(_Strict):
     )
     pii_key: SecretStr | None = Field(None, description="Hashes the fields marked pii, best as ${PROFILEMILL_PII_KEY}.")
 
+    @property
+    def imports(self) -> dict[str, ImportJob]:
+        """The jobs that import from Amplitude, by name."""
+        return {name: job for name, job in self.jobs.items() if isinstance(job, ImportJob)}
 
-def _without_secrets(line: str) -> str:
-    """The line with the values of keys, secrets and URLs starred out, unless they are variables; its length stays."""
-    return _SECRET.sub(lambda found: found.group(1) + "*" * len(found.group(2)), line)
+    @property
+    def forwardings(self) -> dict[str, ForwardingJob]:
+        """The jobs that send events on, by name."""
+        return {name: job for name, job in self.jobs.items() if isinstance(job, ForwardingJob)}
+
+    @property
+    def profile_destinations(self) -> dict[str, ProfilesDestination]:
+        """The destinations that hold profiles, by name."""
+        return {name: one for name, one in self.destinations.items() if isinstance(one, ProfilesDestination)}
+
+
+_MODELS: dict[str, type[BaseModel]] = {
+    "": Jobs,
+    "authorizations": Authorization,
+    "amplitude_events": EventsJob,
+    "amplitude_cohorts": CohortsJob,
+    "nami": NamiJob,
+    "customerio": CustomerioJob,
+    "parquet": ParquetDestination,
+    "sql": SqlDestination,
+    "amplitude": AmplitudeDestination,
+    "mparticle": MparticleDestination,
+    "feeds": MparticleFeed,
+}
 
 
 class _Faulty(Exception):
@@ -189,13 +214,13 @@ def load_jobs(path: Path) -> Jobs:
     except yaml.YAMLError as error:
         found = yaml_fault(error, text)
         line, column = line_and_column(text, found.start or 0)
-        source = _without_secrets(text.split("\n")[line - 1])
+        source = without_secrets(text.split("\n")[line - 1])
         # Without the example behind the colon: it repeats the value.
         hint = found.hint and found.hint.split(": ")[0]
         raise _refused(path, [Fault("J001", found.message, path.name, line, column, source, hint=hint)]) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"cannot read the jobs file: {error}", where={"file": path}) from error
-    marks = _Marks(path, text, root)
+    marks = Marks(path, text, root, _MODELS)
     if not isinstance(content, dict):
         raise _refused(path, [marks.fault("J002", (), "the file must hold lake, authorizations, destinations and jobs")])
     try:
@@ -252,6 +277,11 @@ def _paths(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     made = dict(content)
     if "lake" in made:
         made["lake"] = absolute(made["lake"], "lake")
+    if isinstance(jobs := made.get("jobs"), dict):
+        made["jobs"] = {
+            name: {**one, "inbox": absolute(one["inbox"], f"jobs.{name}.inbox")} if isinstance(one, dict) and "inbox" in one else one
+            for name, one in jobs.items()
+        }
     destinations = made.get("destinations")
     if isinstance(destinations, dict):
         made["destinations"] = {
@@ -276,6 +306,9 @@ def _sql(one: Any, folder: Path) -> Any:
 def _contradictions(jobs: Jobs) -> list[_Faulty]:
     found: list[_Faulty] = []
     importing: dict[str, str] = {}
+    for name, destination in jobs.destinations.items():
+        if isinstance(destination, AmplitudeDestination):
+            found += _unknown(("destinations", name, "authorization"), "authorization", destination.authorization, jobs.authorizations)
     for name, job in jobs.jobs.items():
         if not _NAME.fullmatch(name):
             found.append(
@@ -285,13 +318,16 @@ def _contradictions(jobs: Jobs) -> list[_Faulty]:
                     "use letters, digits, dots, dashes and underscores",
                 )
             )
-        if job.authorization not in jobs.authorizations:
-            hint = nearest(job.authorization, jobs.authorizations) or f"known: {', '.join(jobs.authorizations) or 'none'}"
-            found.append(_Faulty(("jobs", name, "authorization"), f"there is no authorization {job.authorization!r}", hint))
-        for place, destination in enumerate(job.destinations):
-            if destination not in jobs.destinations:
-                hint = nearest(destination, jobs.destinations) or f"known: {', '.join(jobs.destinations) or 'none'}"
-                found.append(_Faulty(("jobs", name, "destinations", place), f"there is no destination {destination!r}", hint))
+        if isinstance(job, ForwardingJob):
+            events = [known for known, one in jobs.destinations.items() if isinstance(one, EventsDestination)]
+            found += _unknown(("jobs", name, "destination"), "destination for events", job.destination, events)
+            continue
+        found += _unknown(("jobs", name, "authorization"), "authorization", job.authorization, jobs.authorizations)
+        authorization = jobs.authorizations.get(job.authorization)
+        if authorization is not None and authorization.connection is None and authorization.secret_key is None:
+            found.append(_Faulty(("authorizations", job.authorization), f"without secret_key the job {name!r} cannot import"))
+        for place, profiles in enumerate(job.destinations):
+            found += _unknown(("jobs", name, "destinations", place), "destination", profiles, jobs.profile_destinations)
         if isinstance(job, EventsJob):
             other = importing.setdefault(job.authorization, name)
             if other != name:
@@ -305,69 +341,14 @@ def _contradictions(jobs: Jobs) -> list[_Faulty]:
     return found
 
 
+def _unknown(path: tuple[Any, ...], what: str, name: str, known: Iterable[str]) -> list[_Faulty]:
+    """A fault where `name` is not among the known ones."""
+    names = list(known)
+    hint = nearest(name, names) or f"known: {', '.join(names) or 'none'}"
+    return [] if name in names else [_Faulty(path, f"there is no {what} {name!r}", hint)]
+
+
 def _refused(path: Path, faults: list[Fault]) -> ConfigurationError:
     count = "a fault" if len(faults) == 1 else f"{len(faults)} faults"
     text = "\n".join(fault.render() for fault in sorted(faults, key=lambda fault: (fault.line, fault.column)))
     return ConfigurationError(f"{path.name} has {count}\n{text}", next_step=f"correct {path} and run `profilemill check`")
-
-
-class _Marks:
-    """Finds the place in the file of a path of keys."""
-
-    def __init__(self, path: Path, text: str, root: yaml.Node | None) -> None:
-        self._path, self._lines, self._root = path, text.split("\n"), root
-
-    def of(self, error: Any) -> Fault:
-        location = tuple(
-            part
-            for part in error["loc"]
-            if not (isinstance(part, str) and part in ("amplitude_events", "amplitude_cohorts", "parquet", "sql"))
-        )
-        message = str(error["msg"]).removeprefix("Value error, ")
-        hint = None
-        if error["type"] == "extra_forbidden":
-            message, hint = f"unknown key {location[-1]!r}", self._known(error["loc"])
-        elif error["type"] == "missing":
-            message, location = f"{location[-1]!r} is missing", location[:-1]
-        elif error["type"] == "union_tag_not_found":
-            message = "'type' is missing"
-        elif error["type"] == "union_tag_invalid":
-            types = [name.strip("' ") for name in error["ctx"]["expected_tags"].split(",")]
-            message, location = f"there is no type {error['ctx']['tag']!r}", (*location, "type")
-            hint = nearest(error["ctx"]["tag"], types) or f"known types: {', '.join(types)}"
-        return self.fault("J003", location, message, hint, last_is_key=error["type"] == "extra_forbidden")
-
-    def fault(self, code: str, path: tuple[Any, ...], message: str, hint: str | None = None, *, last_is_key: bool = False) -> Fault:
-        mark, width = self._find(path, last_is_key)
-        source = _without_secrets(self._lines[mark[0]]) if mark[0] < len(self._lines) else ""
-        named = ".".join(str(part) for part in path)
-        text = f"{named}: {message}" if named else message
-        return Fault(code, text, self._path.name, mark[0] + 1, mark[1] + 1, source, width, hint)
-
-    def _find(self, path: tuple[Any, ...], last_is_key: bool) -> tuple[tuple[int, int], int]:
-        node, place, width = self._root, (0, 0), 1
-        for depth, part in enumerate(path):
-            if isinstance(node, yaml.MappingNode):
-                pair = next(((key, value) for key, value in node.value if str(key.value) == str(part)), None)
-                if pair is None:
-                    break
-                shown = pair[0] if (last_is_key and depth == len(path) - 1) or not isinstance(pair[1], yaml.ScalarNode) else pair[1]
-                node = pair[1]
-            elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-                node = shown = node.value[part]
-            else:
-                break
-            place = (shown.start_mark.line, shown.start_mark.column)
-            width = max(1, shown.end_mark.column - shown.start_mark.column) if shown.end_mark.line == shown.start_mark.line else 1
-        return place, width
-
-    def _known(self, location: tuple[Any, ...]) -> str | None:
-        models: dict[str, type[BaseModel]] = {
-            "authorizations": Authorization,
-            "amplitude_events": EventsJob,
-            "amplitude_cohorts": CohortsJob,
-            "parquet": ParquetDestination,
-            "sql": SqlDestination,
-        }
-        model = next((models[str(part)] for part in reversed(location[:-1]) if str(part) in models), Jobs)
-        return nearest(str(location[-1]), model.model_fields) or f"known keys: {', '.join(model.model_fields)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -126,3 +127,42 @@ class LoadReport:
     replaced: int = 0
     too_long: int = 0
     events: int = 0
+
+
+@dataclass
+class ForwardingReport:
+    """What a forwarding did. `files` are done; `open` have events left for a later run, `waiting` says why and how many.
+
+    `events` are those of the files looked at, of which `acknowledged` were taken by the destination now, and `before` in
+    earlier runs. `reasons` counts rejects by what the destination said. `skipped` are not meant to be sent, by reason.
+    """
+
+    job: str
+    files: list[str] = field(default_factory=list)
+    open: list[str] = field(default_factory=list)
+    repeated: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    lines: int = 0
+    events: int = 0
+    acknowledged: int = 0
+    before: int = 0
+    duplicates: int = 0
+    rejects: int = 0
+    requests: int = 0
+    skipped: dict[str, int] = field(default_factory=dict)
+    waiting: dict[str, int] = field(default_factory=dict)
+    reasons: dict[str, int] = field(default_factory=dict)
+    misfits: dict[str, int] = field(default_factory=dict)
+
+    def add(self, other: ForwardingReport) -> None:
+        """Adds another report of the same job to this one."""
+        for name in ("files", "open", "repeated"):
+            getattr(self, name).extend(getattr(other, name))
+        self.failed |= other.failed
+        for name in ("lines", "events", "acknowledged", "before", "duplicates", "rejects", "requests"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name in ("skipped", "waiting", "reasons", "misfits"):
+            setattr(self, name, dict(Counter(getattr(self, name)) + Counter(getattr(other, name))))
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)

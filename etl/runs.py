@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from etl import screen
+from etl import screen, screen_forwarding
 from etl.engines.local import rows
 from etl.errors import ConfigurationError, ProfilemillError
 from etl.jobs import EventsJob, ParquetDestination
+from etl.jobs_forwarding import ForwardingJob
 from etl.lake.tables import files_of
 from etl.pipeline.cohorts import plan_cohorts, run_cohorts
 from etl.pipeline.events import plan_events, run_events
+from etl.pipeline.forwarding import check_forwarding, plan_forwarding, run_forwarding
 from etl.pipeline.profiles import build, destinations_of, load_destination
 from etl.pipeline.project import Project
 from etl.pipeline.upkeep import Rebuilt, rebuild_from_landing
 from etl.profiles.fields import namespaces, stream_fields
 from etl.profiles.published import KEYS, published_fields, published_query
-from etl.reports import ImportReport
+from etl.reports import ForwardingReport, ImportReport
 from etl.windows import Window, parse_hour
 
 _LONGEST_VALUE, _MOST_FIELDS = 150, 15
@@ -51,50 +53,69 @@ class Outcome:
 
     reports: list[ImportReport]
     errors: dict[str, ProfilemillError]
+    forwarded: list[ForwardingReport] = field(default_factory=list)
+
+    @property
+    def every(self) -> list[ImportReport | ForwardingReport]:
+        return [*self.reports, *self.forwarded]
 
 
 def run(project: Project, names: Sequence[str], options: Options, *, as_json: bool) -> Outcome:
-    """Imports every job, then builds profiles and loads the destinations of the jobs.
+    """Runs every job; where some import, it then builds profiles and loads the destinations of these jobs.
 
     A job that breaks off is named, and the others go on. Where every job is at fault by its configuration, the first
     error is raised and nothing else is done.
     """
+    importing = [name for name in names if name in project.jobs.imports]
     for name in names:
-        project.mapping(project.job(name))
+        if name in importing:
+            project.mapping(project.job(name))
+        else:
+            check_forwarding(project, name)
     outcome = Outcome([], {})
     for name in names:
         try:
-            report = _import(project, name, options)
+            _run(project, name, options, outcome, as_json=as_json)
         except ProfilemillError as error:
             outcome.errors[name] = error.at(job=name)
-            continue
-        outcome.reports.append(report)
-        if not as_json:
-            screen.show_import(report)
     broken_off = list(outcome.errors.values())
-    if broken_off and not outcome.reports and all(isinstance(error, ConfigurationError) for error in broken_off):
+    if broken_off and not outcome.every and all(isinstance(error, ConfigurationError) for error in broken_off):
         for other in broken_off[1:]:
             screen.print_error(str(other))
         raise broken_off[0]
-    with screen.progress("profiles") as steps:
-        built = build(project, on_step=steps.on_text)
-    loaded = _load(project, destinations_of(project, names)) if outcome.reports or built.changed else []
+    content: dict[str, Any] = {"imports": [report.as_dict() for report in outcome.reports]}
+    if importing:
+        content |= _build_and_load(project, importing, outcome, as_json=as_json)
+    if len(importing) < len(names):
+        content["forwarded"] = [report.as_dict() for report in outcome.forwarded]
     if as_json:
-        content = {"imports": [report.as_dict() for report in outcome.reports], "build": asdict(built)}
-        errors = {name: str(broken) for name, broken in outcome.errors.items()}
-        screen.print_json(content | {"destinations": [asdict(one) for one in loaded], "errors": errors})
-    elif outcome.reports or built.changed:
-        screen.show_build(built)
-        for one in loaded:
-            screen.show_load(one)
+        screen.print_json(content | {"errors": {name: str(broken) for name, broken in outcome.errors.items()}})
     for broken in outcome.errors.values():
         screen.print_error(str(broken))
     return outcome
 
 
+def _build_and_load(project: Project, names: Sequence[str], outcome: Outcome, *, as_json: bool) -> dict[str, Any]:
+    """What follows on imports; for `--json` what it did."""
+    with screen.progress("profiles") as steps:
+        built = build(project, on_step=steps.on_text)
+    loaded = _load(project, destinations_of(project, names)) if outcome.reports or built.changed else []
+    if not as_json and (outcome.reports or built.changed):
+        screen.show_build(built)
+        for one in loaded:
+            screen.show_load(one)
+    return {"build": asdict(built), "destinations": [asdict(one) for one in loaded]}
+
+
 def check_options(project: Project, names: Sequence[str], options: Options) -> None:
     """Raises ConfigurationError for an unknown job, and for options that none of the jobs takes."""
-    types = {project.job(name).stream for name in names}
+    types = {job.stream for name in names if not isinstance(job := project.any_job(name), ForwardingJob)}
+    if options.force and not types:
+        raise ConfigurationError(
+            "--force is for jobs that import: what a destination has acknowledged is not sent again",
+            value=", ".join(names),
+            next_step="leave it out",
+        )
     if "amplitude_cohorts" not in types and (options.cohorts or options.accept_exits):
         raise ConfigurationError(
             "--cohort and --accept-exits are for cohort jobs", value=", ".join(names), next_step="leave them out, or name a cohort job"
@@ -103,6 +124,21 @@ def check_options(project: Project, names: Sequence[str], options: Options) -> N
         raise ConfigurationError(
             "--from and --to are for event jobs", value=", ".join(names), next_step="leave them out, or name an event job"
         )
+
+
+def _run(project: Project, name: str, options: Options, outcome: Outcome, *, as_json: bool) -> None:
+    """One job; its report goes into the outcome and on the screen."""
+    if name in project.jobs.imports:
+        report = _import(project, name, options)
+        outcome.reports.append(report)
+        if not as_json:
+            screen.show_import(report)
+        return
+    with screen.progress(name) as steps:
+        forwarded = run_forwarding(project, name, steps)
+    outcome.forwarded.append(forwarded)
+    if not as_json:
+        screen_forwarding.show(forwarded)
 
 
 def _import(project: Project, name: str, options: Options) -> ImportReport:
@@ -119,7 +155,7 @@ def rebuild(project: Project, *, from_landing: bool, mapping: str | None = None,
             rebuilt = rebuild_from_landing(project, steps.on_text, mapping=mapping)
         else:
             rebuilt = Rebuilt([], build(project, full=True, on_step=steps.on_text))
-    loaded = _load(project, list(project.jobs.destinations))
+    loaded = _load(project, list(project.jobs.profile_destinations))
     if as_json:
         screen.print_json(
             {
@@ -145,10 +181,14 @@ def rebuild(project: Project, *, from_landing: bool, mapping: str | None = None,
 
 
 def show_plan(project: Project, names: Sequence[str], options: Options, *, as_json: bool) -> None:
-    """What a run would ask Amplitude for."""
+    """What a run would ask Amplitude for, and which files it would send."""
     plans: dict[str, Any] = {}
     for name in names:
-        if isinstance(project.job(name), EventsJob):
+        job = project.any_job(name)
+        if isinstance(job, ForwardingJob):
+            check_forwarding(project, name)
+            plans[name] = [asdict(one) for one in plan_forwarding(project, name)]
+        elif isinstance(job, EventsJob):
             plans[name] = [str(window) for window in plan_events(project, name, options.window, force=options.force)]
         else:
             plans[name] = [one.as_dict() for one in plan_cohorts(project, name, options.cohorts, force=options.force)]
@@ -156,6 +196,9 @@ def show_plan(project: Project, names: Sequence[str], options: Options, *, as_js
         screen.print_json(plans)
         return
     for name, planned in plans.items():
+        if name in project.jobs.forwardings:
+            screen_forwarding.show_plan(name, planned)
+            continue
         what = "request" if isinstance(project.job(name), EventsJob) else "cohort"
         screen.out.print(f"{name}: {len(planned)} {what}{'' if len(planned) == 1 else 's'}", markup=False)
         for one in planned:
@@ -195,7 +238,7 @@ def _how_to_read(project: Project) -> list[str]:
     """Commands that work when pasted, from the folder one is in."""
     python = _from_here(Path(sys.executable))
     lines = []
-    for destination in project.jobs.destinations.values():
+    for destination in project.jobs.profile_destinations.values():
         if isinstance(destination, ParquetDestination):
             path = _from_here(destination.path)
             lines.append(f"{python} -c \"import pandas; print(pandas.read_parquet('{path}'))\"")

@@ -17,6 +17,7 @@ import typer
 
 from etl.cli import app, main
 from etl.jobs import CohortsJob, EventsJob, json_schema, load_jobs
+from etl.jobs_forwarding import AmplitudeDestination, CustomerioJob, MparticleDestination, MparticleFeed, NamiJob
 from etl.mapping.reference import reference
 from etl.sandbox.amplitude import SandboxOptions
 from etl.sandbox.data import SampleSpec
@@ -95,6 +96,22 @@ def test_the_page_on_the_receiver(tmp_path: Path) -> None:
             assert (done.returncode, done.stdout) == (0, output), done.stderr
 
 
+def test_the_page_on_forwarding(tmp_path: Path) -> None:
+    page = (ROOT / "docs/forwarding.md").read_text(encoding="utf-8")
+    (jobs,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "jobs.yaml").write_text(jobs, encoding="utf-8")
+    ((name, events),) = re.findall(r"```json (\S+)\n(.*?)```", page, re.DOTALL)
+    (tmp_path / name).write_text(events, encoding="utf-8")
+    (block,) = re.findall(r"```console\n(.*?)```", page, re.DOTALL)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    with running_sandbox(SandboxOptions(sample=SampleSpec(people=2, events=0))) as sandbox:
+        environment = os.environ | {"VENDOR_URL": sandbox.url, "COLUMNS": "200", "PATH": path}
+        for command, output in re.findall(r"\$ (.*?)\n((?:(?!\$ ).*\n)*)", block):
+            done = subprocess.run(command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+            assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+            assert [line for line in output.splitlines() if line not in done.stdout.splitlines()] == [], f"{command}\n{done.stdout}"
+
+
 def test_the_page_on_the_lake(tmp_path: Path) -> None:
     page = (ROOT / "docs/lake.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
@@ -133,7 +150,7 @@ def test_the_schema_is_the_model() -> None:
 
 def test_every_option_of_a_job_stands_on_its_page() -> None:
     page = (ROOT / "docs/jobs.md").read_text(encoding="utf-8")
-    for model in (EventsJob, CohortsJob):
+    for model in (EventsJob, CohortsJob, NamiJob, CustomerioJob, AmplitudeDestination, MparticleDestination, MparticleFeed):
         for name in set(model.model_fields) - {"type"}:
             assert f"`{name}`" in page, name
 

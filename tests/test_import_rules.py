@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 # Lowest first. A module may import from its own line and from those above it.
 ORDER = [
     {"etl.errors", "etl.records", "etl.settings", "etl.faults", "etl.leftovers", "etl.yaml_words"},
-    {"etl.jobs", "etl.windows", "etl.reports"},
+    {"etl.jobs", "etl.jobs_forwarding", "etl.jobs_marks", "etl.jobs_strict", "etl.windows", "etl.reports"},
     {"etl.clients"},
     {"etl.connections"},
     {"etl.sources"},
@@ -26,7 +26,7 @@ ORDER = [
     {"etl.pipeline"},
     {"etl.screen_fields"},
     {"etl.screen"},
-    {"etl.screen_mapping"},
+    {"etl.screen_mapping", "etl.screen_forwarding"},
     {"etl.runs"},
     {"etl.cli_options", "etl.client_inputs", "etl.screen_client"},
     {"etl.cli_mapping", "etl.cli_client_cohorts", "etl.cli_receive", "etl.cli_cohorts", "etl.cli_forget", "etl.cli_identity"},

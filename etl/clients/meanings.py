@@ -42,11 +42,14 @@ def default_meaning(status: int) -> Meaning:
 
 
 def details(text: str) -> str:
-    """What an error's body says: `error.metadata.details`, `error.message`, `error` as a text, or else all of it."""
+    """What an error's body says: `error.metadata.details`, `error.message`, `error` as a text, `errors[].message`, or else all of it."""
     try:
         found = json.loads(text)
     except ValueError:
         return text
+    several = found.get("errors") if isinstance(found, dict) else None
+    if isinstance(several, list):
+        return "; ".join(str(one["message"]) for one in several if isinstance(one, dict) and one.get("message")) or text
     error = found.get("error", found) if isinstance(found, dict) else found
     if isinstance(error, dict):
         metadata = error.get("metadata")

@@ -8,10 +8,10 @@ import sqlalchemy as sa
 
 from etl.destinations.parquet import drop_previous, events_path
 from etl.errors import TransientError
-from etl.jobs import Destination, ParquetDestination, resolve_variables
+from etl.jobs import ParquetDestination, ProfilesDestination, resolve_variables
 
 
-def erase_old(name: str, destination: Destination, streams: Iterable[str] = ()) -> None:
+def erase_old(name: str, destination: ProfilesDestination, streams: Iterable[str] = ()) -> None:
     """Removes the version before the current one of a Parquet folder, and makes SQLite and PostgreSQL write their tables
     anew without deleted rows, those of the events of `streams` too. Other databases keep such rows until they clean up
     themselves. Raises TransientError where the database is away or busy."""

@@ -14,10 +14,13 @@ from datetime import date, datetime
 import pyarrow as pa
 
 from etl.engines.local import connect, rows
+from etl.engines.sql import quote
 from etl.errors import LakeConflict
 from etl.lake.layout import Lake
 from etl.lake.tables import CommitConflict, commit, files_of, new_token, relation, version_of, write_file
 
+# The stream of files that were sent on: they have no rows in the lake, and no profile comes of them.
+FORWARDING = "forwarding"
 _ATTEMPTS = 50
 
 _TYPES: dict[str, pa.DataType] = {
@@ -64,16 +67,19 @@ class Load:
 _SCHEMA = pa.schema([(column.name, _TYPES[str(column.type)]) for column in fields(Load)])
 
 
-def all_loads(lake: Lake) -> list[Load]:
-    """Every row ever committed, oldest first."""
-    files = files_of(lake.loads)
-    source = relation(lake.loads, (file.path for file in files))
+def all_loads(lake: Lake, *, forwarded: bool = False, named: Iterable[str] | None = None) -> list[Load]:
+    """Every row ever committed, oldest first; with `named` only those of these loads.
+
+    Files that were sent on are among them only where `forwarded` asks for it: there are many, and nothing else reads them.
+    """
+    source = relation(lake.loads, (file.path for file in files_of(lake.loads) if forwarded or file.partition["stream"] != FORWARDING))
     if source is None:
         return []
     names = ", ".join(column.name for column in fields(Load))
+    chosen = "" if named is None else f"WHERE load IN ({', '.join(quote(name) for name in named) or quote('')})"
     connection = connect()
     try:
-        return [Load(**row) for row in rows(connection, f"SELECT {names} FROM {source} ORDER BY sequence, load")]
+        return [Load(**row) for row in rows(connection, f"SELECT {names} FROM {source} {chosen} ORDER BY sequence, load")]
     finally:
         connection.close()
 
@@ -83,9 +89,9 @@ def in_force(committed: Iterable[Load], up_to: int | None = None) -> dict[str, L
     return {row.load: row for row in committed if up_to is None or row.sequence <= up_to}
 
 
-def current_loads(lake: Lake) -> dict[str, Load]:
-    """The loads in force now, by load id."""
-    return in_force(all_loads(lake))
+def current_loads(lake: Lake, *, forwarded: bool = False) -> dict[str, Load]:
+    """The loads in force now, by load id; files that were sent on where `forwarded` asks for them."""
+    return in_force(all_loads(lake, forwarded=forwarded))
 
 
 def commit_loads(lake: Lake, new: Sequence[Load], still_wanted: Callable[[Load, Load | None], bool]) -> list[Load]:
@@ -96,7 +102,7 @@ def commit_loads(lake: Lake, new: Sequence[Load], still_wanted: Callable[[Load, 
     """
     for _ in range(_ATTEMPTS):
         version = version_of(lake.loads)
-        now = current_loads(lake)
+        now = in_force(all_loads(lake, forwarded=True, named=[load.load for load in new]))
         wanted = [load for load in new if still_wanted(load, now.get(load.load))]
         if not wanted:
             return []
@@ -117,13 +123,13 @@ def compact_loads(lake: Lake) -> None:
         return
     version = version_of(lake.loads)
     with contextlib.suppress(CommitConflict):
-        _append(lake, all_loads(lake), version, remove=[file.path for file in files])
+        _append(lake, all_loads(lake, forwarded=True), version, remove=[file.path for file in files])
 
 
 def rewrite_loads(lake: Lake, change: Callable[[Load], Load]) -> int:
     """Changes rows of any age in place, those in force included, without giving them new numbers; how many changed."""
     for _ in range(_ATTEMPTS):
-        version, files, old = version_of(lake.loads), files_of(lake.loads), all_loads(lake)
+        version, files, old = version_of(lake.loads), files_of(lake.loads), all_loads(lake, forwarded=True)
         new = [change(load) for load in old]
         if new == old:
             return 0

@@ -140,7 +140,7 @@ def commit(
     """
     opened = table.open()
     if opened is None:
-        opened = DeltaTable.create(str(table.path), Schema.from_arrow(schema), mode="ignore", partition_by=list(table.partition_by))
+        opened = _created(table, schema)
         if expected_version == -1:
             expected_version = 0
     if expected_version is not None and opened.version() != expected_version:
@@ -175,6 +175,17 @@ def commit(
         discard(table, add)
         raise CommitConflict(str(error)) from error
     return version_of(table)
+
+
+def _created(table: Table, schema: pa.Schema) -> DeltaTable:
+    """The table, made by this writer or by another one that was faster."""
+    try:
+        return DeltaTable.create(str(table.path), Schema.from_arrow(schema), mode="ignore", partition_by=list(table.partition_by))
+    except CommitFailedError:
+        opened = table.open()
+        if opened is None:
+            raise
+        return opened
 
 
 def _add_columns(table: Table, opened: DeltaTable, schema: pa.Schema) -> None:

@@ -102,7 +102,7 @@ def _call(node: Call) -> Iterator[Habit]:
     try:
         function_of(node).suspect(node)
     except ExpressionError as error:
-        yield Habit("W511", f"{error.message}: it never gives a value", error.start, error.end, error.hint or "")
+        yield Habit("W512", f"{error.message}: it never gives a value", error.start, error.end, error.hint or "")
     if node.name in ("strftime", "extract") and len(node.arguments) == 2:
         form = node.arguments[1]
         if isinstance(form, Literal) and isinstance(form.value, str) and "%" not in form.value:

@@ -8,9 +8,10 @@ from functools import partial
 
 from etl.clients.amplitude import Cohort
 from etl.errors import ConfigurationError, ProfilemillError
-from etl.jobs import CohortsJob, Job
+from etl.jobs import CohortsJob, ImportJob
 from etl.mapping import Mapping
 from etl.pipeline.check_mappings import check_stored, is_shipped, landed_warnings, unused_files, where_from
+from etl.pipeline.forwarding import check_forwarding
 from etl.pipeline.project import Project
 from etl.profiles.fields import merged_fields, namespaces, of_mapping
 
@@ -29,7 +30,7 @@ def check(project: Project, *, online: bool = True) -> list[Finding]:
     """Looks at the mappings, the fields of all jobs together, the lake, and (`online`) each authorization's keys."""
     findings = [Finding(f"jobs file {project.path.name}", note=f"{len(project.jobs.jobs)} jobs")]
     mappings: dict[str, Mapping] = {}
-    for name, job in project.jobs.jobs.items():
+    for name, job in project.jobs.imports.items():
         try:
             mappings[name] = project.mapping(job)
             if isinstance(job, CohortsJob):
@@ -39,9 +40,10 @@ def check(project: Project, *, online: bool = True) -> list[Finding]:
         except ProfilemillError as error:
             findings.append(Finding(f"mapping {job.mapping_name} of {name}", str(error)))
     findings += [Finding(f"mapping file {path}", note=note) for path, note in unused_files(project, mappings.values())]
+    findings += [_tried(f"forwarding {name}", partial(check_forwarding, project, name)) for name in project.jobs.forwardings]
     findings.append(_tried("fields of all jobs", lambda: _check_together(list(mappings.values()))))
     findings.append(_tried(f"lake {project.lake.root}", project.lake.ensure_writable))
-    used = {job.authorization: job for job in project.jobs.jobs.values()}
+    used = {job.authorization: job for job in project.jobs.imports.values()}
     for authorization, job in used.items() if online else ():
         findings.append(_tried(f"authorization {authorization}", partial(_listed, project, job)))
     return findings
@@ -63,7 +65,7 @@ def _tried(subject: str, action: Callable[[], object]) -> Finding:
     return Finding(subject, note=f"{len(found)} cohorts listed" if isinstance(found, list) else "")
 
 
-def _listed(project: Project, job: Job) -> list[Cohort]:
+def _listed(project: Project, job: ImportJob) -> list[Cohort]:
     return project.client(job).list_cohorts()
 
 

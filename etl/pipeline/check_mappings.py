@@ -9,13 +9,14 @@ from typing import Any
 
 from etl.errors import ConfigurationError
 from etl.faults import Fault, nearest
-from etl.jobs import Job
+from etl.jobs import ImportJob
 from etl.mapping import MISSING, Mapping, evaluate, find_mapping, mapping_files
 from etl.mapping.document import read_draft
 from etl.mapping.draft import Faults
 from etl.mapping.model import Expression
 from etl.mapping.tree import names_in
 from etl.mapping.write import write_key
+from etl.pipeline.forwarding import mapping_name_of
 from etl.pipeline.mapping_diff import newest_records
 from etl.pipeline.project import Project
 from etl.profiles.fields import incompatible, of_mapping, stream_fields
@@ -40,23 +41,29 @@ def is_shipped(mapping: Mapping) -> bool:
 def unused_files(project: Project, mappings: Iterable[Mapping]) -> Iterator[tuple[str, str]]:
     """The mappings beside the jobs file that no job uses, each with a hint."""
     used = {path for mapping in mappings for path in mapping.files} | set(_wanted(project))
-    names = {job.mapping_name for job in project.jobs.jobs.values()}
+    names = _names(project)
     for path in mapping_files(project.path.parent / "mappings"):
         if path not in used:
             hint = nearest(path.stem, names) or f"`mapping: {path.stem}` in a job would"
             yield str(path.relative_to(project.path.parent)), f"no job uses it; {hint}"
 
 
+def _names(project: Project) -> set[str]:
+    """The mappings that jobs use, by name."""
+    imports = {job.mapping_name for job in project.jobs.imports.values()}
+    return imports | {mapping_name_of(project, job) for job in project.jobs.forwardings.values()}
+
+
 def _wanted(project: Project) -> Iterator[Path]:
     """The files that jobs name, also those with faults."""
-    for job in project.jobs.jobs.values():
+    for name in _names(project):
         try:
-            yield find_mapping(job.mapping_name, project.mapping_folders())
+            yield find_mapping(name, project.mapping_folders())
         except ConfigurationError:
             continue
 
 
-def check_stored(project: Project, job: Job, mapping: Mapping) -> None:
+def check_stored(project: Project, job: ImportJob, mapping: Mapping) -> None:
     """Raises ConfigurationError where what is stored cannot follow the mapping: imports stop until a rebuild."""
     if reasons := stopped(project, job, mapping):
         raise ConfigurationError(
@@ -66,7 +73,7 @@ def check_stored(project: Project, job: Job, mapping: Mapping) -> None:
         )
 
 
-def stopped(project: Project, job: Job, mapping: Mapping) -> list[str]:
+def stopped(project: Project, job: ImportJob, mapping: Mapping) -> list[str]:
     """Why imports of a job stop until its mapping's loads are mapped anew; empty where they do not."""
     before = stream_fields(project.lake).get(job.stream)
     return incompatible(before, of_mapping(mapping)) if before else []

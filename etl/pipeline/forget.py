@@ -24,7 +24,7 @@ from etl.engines.sql import identifier, quote
 from etl.errors import ConfigurationError, ProfilemillError
 from etl.lake.attempts import attempt_of, remove_attempts
 from etl.lake.layout import Lake
-from etl.lake.loads import Load, all_loads, in_force, rewrite_loads
+from etl.lake.loads import FORWARDING, Load, all_loads, in_force, rewrite_loads
 from etl.lake.swap import BESIDE
 from etl.lake.tables import Table, commit, files_of, new_token, relation, schema_of, transaction_of, vacuum, write_file
 from etl.landing.manifest import MANIFEST, read_manifest
@@ -202,12 +202,12 @@ def _cleaning(project: Project, suppression: Suppression, load: Load) -> Cleanin
 def _mapping_of(project: Project, load: Load) -> Mapping:
     name = job_of(project, load)
     if name is not None:
-        return project.mapping(project.jobs.jobs[name])
+        return project.mapping(project.jobs.imports[name])
     return project.hashing(load_mapping(load.stream, project.mapping_folders()))
 
 
 def _load_destinations(project: Project, report: Forgotten, on_step: Callable[[str], None]) -> None:
-    for name, destination in project.jobs.destinations.items():
+    for name, destination in project.jobs.profile_destinations.items():
         on_step(f"loading {name}")
         try:
             report.destinations.append(load_destination(project, name))
@@ -221,9 +221,14 @@ def _sweep(project: Project, suppression: Suppression, report: Forgotten) -> Non
     lake = project.lake
     with contextlib.ExitStack() as held:
         # Nobody else reads or writes now: old versions can go at once, and an attempt that does not count never will.
-        for lock in (*(loading(project, name) for name in project.jobs.destinations), updating(lake), lake.building(), lake.writing()):
+        for lock in (
+            *(loading(project, name) for name in project.jobs.profile_destinations),
+            updating(lake),
+            lake.building(),
+            lake.writing(),
+        ):
             held.enter_context(lock)
-        committed = all_loads(lake)
+        committed = all_loads(lake, forwarded=True)
         counting = {load.attempt for load in in_force(committed).values()}
         # What the next build takes out again, should somebody have replaced loads since the last one.
         merged = {load.attempt for load in in_force(committed, transaction_of(lake.profiles, "loads") or 0).values()}
@@ -247,6 +252,8 @@ def _sweep_landing(project: Project, suppression: Suppression, counting: set[str
     manifests = lake.landing.glob(f"**/{MANIFEST}") if lake.landing.is_dir() else ()
     for path in manifests:
         attempt = path.parent.name
+        if path.is_relative_to(lake.landing / FORWARDING):
+            continue
         if attempt in committed - counting:
             drop_attempts(lake.landing, [path.parent])
         elif attempt not in counting:
@@ -257,7 +264,7 @@ def _scrub_in_place(project: Project, suppression: Suppression, folder: Path) ->
     """An attempt of which the lake does not know whether a run is about to load it."""
     landed = read_manifest(folder)
     job = next(
-        (job for job in project.jobs.jobs.values() if (job.stream, job.authorization) == (landed.load.stream, landed.load.scope)), None
+        (job for job in project.jobs.imports.values() if (job.stream, job.authorization) == (landed.load.stream, landed.load.scope)), None
     )
     mapping = project.mapping(job) if job else project.hashing(load_mapping(landed.load.stream, project.mapping_folders()))
     without_lines(landed, find_lines(project.lake, [landed], mapping, suppression)[0].own)

@@ -17,20 +17,20 @@ from etl.lake.tables import NewFile, Table, commit, files_of
 from etl.profiles.fields import remember, stream_fields
 
 
-def keep_loads(lake: Lake, beside: Lake, mapped_anew: str, choose: Callable[[Load], bool]) -> list[Load]:
+def keep_loads(lake: Lake, beside: Lake, mapped_anew: str | None, choose: Callable[[Load], bool]) -> list[Load]:
     """Takes the chosen loads that are in force in `lake` over into the lake `beside`; those that it did not have yet.
 
-    The fields of their streams come along, of the stream `mapped_anew` only with loads of it. Files are linked, not copied:
-    those of an attempt never change. A load that `beside` has from an earlier call is replaced where it was replaced in
-    `lake` since. No load of `lake` is committed meanwhile, so what is taken over is whole.
+    The fields of their streams come along, of the stream `mapped_anew` only with loads of it (None: no fields come
+    along). Files are linked, not copied: those of an attempt never change. A load that `beside` has from an earlier call is
+    replaced where it was replaced in `lake` since. No load of `lake` is committed meanwhile, so what is taken over is whole.
     """
     with lake.writing():
-        chosen = [load for load in current_loads(lake).values() if choose(load)]
-        known = current_loads(beside)
+        chosen = [load for load in current_loads(lake, forwarded=True).values() if choose(load)]
+        known = current_loads(beside, forwarded=True)
         new = [load for load in chosen if load.load not in known or known[load.load].attempt != load.attempt]
         streams = sorted({load.stream for load in new})
         for stream, fields in stream_fields(lake).items():
-            if stream != mapped_anew or stream in streams:
+            if mapped_anew is not None and (stream != mapped_anew or stream in streams):
                 remember(beside, fields)
         if not new:
             return []

@@ -38,7 +38,7 @@ def loading(project: Project, name: str) -> FileLock:
 
 
 def _load(project: Project, name: str) -> LoadReport:
-    destination = project.jobs.destinations[name]
+    destination = project.jobs.profile_destinations[name]
     if isinstance(destination, ParquetDestination):
         return load_parquet(project.lake, name, destination.path, destination.events)
     url = resolve_variables(destination.url.get_secret_value(), f"destinations.{name}.url")

@@ -10,7 +10,8 @@ from etl.clients.amplitude import AmplitudeClient, PollPolicy
 from etl.connections import Keys, client_of, keys_of
 from etl.errors import ConfigurationError
 from etl.faults import nearest
-from etl.jobs import CohortsJob, EventsJob, Job, Jobs, load_jobs, resolve_variables
+from etl.jobs import CohortsJob, EventsJob, ImportJob, Job, Jobs, load_jobs, resolve_variables
+from etl.jobs_forwarding import ForwardingJob
 from etl.lake.layout import Lake
 from etl.mapping import Mapping, load_mapping, refusal
 from etl.mapping.pii import check_hashing, hashed_value
@@ -40,7 +41,7 @@ class Project:
     def lake(self) -> Lake:
         return Lake(self.jobs.lake)
 
-    def job(self, name: str) -> Job:
+    def any_job(self, name: str) -> Job:
         """A job by name. Raises ConfigurationError, with the nearest name."""
         if name not in self.jobs.jobs:
             known = ", ".join(self.jobs.jobs) or "none"
@@ -50,6 +51,20 @@ class Project:
                 next_step=nearest(name, self.jobs.jobs) or f"known jobs: {known}",
             )
         return self.jobs.jobs[name]
+
+    def job(self, name: str) -> ImportJob:
+        """A job that imports, by name. Raises ConfigurationError."""
+        job = self.any_job(name)
+        if isinstance(job, ForwardingJob):
+            raise ConfigurationError(f"{name!r} is not a job that imports", where={"type": job.source})
+        return job
+
+    def forwarding_job(self, name: str) -> ForwardingJob:
+        """A job that sends events on, by name. Raises ConfigurationError."""
+        job = self.any_job(name)
+        if not isinstance(job, ForwardingJob):
+            raise ConfigurationError(f"{name!r} is not a job that sends events on", where={"type": job.stream})
+        return job
 
     def events_job(self, name: str) -> EventsJob:
         job = self.job(name)
@@ -67,7 +82,7 @@ class Project:
         """`mappings/` beside the jobs file, then the package's own."""
         return [self.path.parent / "mappings", packaged_mappings()]
 
-    def mapping(self, job: Job) -> Mapping:
+    def mapping(self, job: ImportJob) -> Mapping:
         """The job's mapping, checked; its records have to say whose they are. Raises MappingError or ConfigurationError."""
         found = load_mapping(job.mapping_name, self.mapping_folders(), then="run `profilemill check`")
         if found.stream != job.stream:
@@ -93,12 +108,16 @@ class Project:
         """The identifiers that KEY=VALUE may mean in the lake: as it is, and hashed where the field is."""
         if self.jobs.pii_key is None:
             return [(key, value)]
-        mappings = [self.mapping(job) for job in self.jobs.jobs.values()]
+        mappings = [self.mapping(job) for job in self.jobs.imports.values()]
         return list(dict.fromkeys([(key, value), *((key, hashed_value(mapping, key, value)) for mapping in mappings)]))
 
-    def client(self, job: Job) -> AmplitudeClient:
+    def client(self, job: ImportJob) -> AmplitudeClient:
         """A client with the keys of the job's authorization."""
-        return client_of(self.find_keys(job.authorization, self.jobs), self.clock)
+        return self.client_of(job.authorization)
+
+    def client_of(self, authorization: str) -> AmplitudeClient:
+        """A client with the keys of an authorization."""
+        return client_of(self.find_keys(authorization, self.jobs), self.clock)
 
 
 def open_project(path: Path, clock: Clock | None = None) -> Project:

@@ -14,6 +14,7 @@ from etl.landing.archive import hour_of
 from etl.pipeline.check_mappings import stopped
 from etl.pipeline.counting import fields_from
 from etl.pipeline.events import read_reach
+from etl.pipeline.forwarding_status import ForwardingStatus, forwarding_status
 from etl.pipeline.project import Project
 from etl.profiles.companions import count_profiles
 from etl.profiles.repeated import count_repeated
@@ -62,6 +63,7 @@ class Status:
     build: int
     waiting: int
     conflicts: int
+    forwardings: list[ForwardingStatus] = field(default_factory=list)
     repeated_keys: int = 0
 
     def as_dict(self) -> dict[str, Any]:
@@ -73,7 +75,7 @@ def status(project: Project) -> Status:
     project.lake.ensure_folder()
     loads = list(current_loads(project.lake).values())
     jobs = []
-    for name, job in project.jobs.jobs.items():
+    for name, job in project.jobs.imports.items():
         own = [load for load in loads if load.stream == job.stream and load.scope == job.authorization]
         mapping = project.mapping(job)
         found = _summed(name, job.stream, own, mapping.fingerprint)
@@ -95,6 +97,7 @@ def status(project: Project) -> Status:
         build=build,
         waiting=sum(1 for load in loads if load.sequence > applied and load.rows),
         conflicts=sum(file.rows for file in files_of(project.lake.conflicts)),
+        forwardings=[forwarding_status(project, name, job) for name, job in project.jobs.forwardings.items()],
         repeated_keys=count_repeated(project.lake, build),
         **counted,
     )

@@ -14,7 +14,7 @@ from etl.errors import ConfigurationError
 from etl.faults import nearest
 from etl.lake.attempts import attempt_of, remove_attempts
 from etl.lake.layout import Lake
-from etl.lake.loads import Load, all_loads, compact_loads, in_force
+from etl.lake.loads import FORWARDING, Load, all_loads, compact_loads, in_force
 from etl.lake.swap import BESIDE, mark_ready, swap_in
 from etl.lake.tables import files_of, transaction_of, vacuum
 from etl.landing.manifest import MANIFEST, read_manifest
@@ -67,6 +67,8 @@ def rebuild_from_landing(project: Project, on_step: Callable[[str], None] = lamb
         while True:
             if mapping is not None and chosen is not None:
                 kept |= _keep(project, beside, mapping, chosen, mapped, on_step)
+            else:
+                _keep_forwarded(lake, beside, mapped)
             _map_again(project, beside, mapping, mapped, reports, on_step)
             on_step("building profiles")
             report = build_profiles(beside, max_identifiers=project.jobs.max_identifiers, dedupe_days=project.jobs.dedupe_days)
@@ -81,7 +83,7 @@ def rebuild_from_landing(project: Project, on_step: Callable[[str], None] = lamb
 
 def _chosen(project: Project, name: str) -> Mapping:
     """The mapping by that name, which some job has to have. Raises ConfigurationError, with the nearest name."""
-    jobs = {job.mapping_name: job for job in project.jobs.jobs.values()}
+    jobs = {job.mapping_name: job for job in project.jobs.imports.values()}
     if name not in jobs:
         raise ConfigurationError(
             f"no job is mapped by {name!r}",
@@ -103,6 +105,12 @@ def _keep(project: Project, beside: Lake, name: str, mapping: Mapping, mapped: d
         raise
     mapped |= {load.load: load.attempt for load in new}
     return {load.load for load in new}
+
+
+def _keep_forwarded(lake: Lake, beside: Lake, mapped: dict[str, str]) -> None:
+    """Takes over the files that were forwarded: what has been sent is not to be mapped again."""
+    new = keep_loads(lake, beside, None, lambda load: load.stream == FORWARDING)
+    mapped |= {load.load: load.attempt for load in new}
 
 
 def _map_again(
@@ -132,7 +140,7 @@ def _map_again(
 
 
 def _in_force(lake: Lake) -> dict[str, str]:
-    return {load.load: load.attempt for load in in_force(all_loads(lake)).values()}
+    return {load.load: load.attempt for load in in_force(all_loads(lake, forwarded=True)).values()}
 
 
 def _raw_files_gone(loads: list[Load], lake: Lake) -> ConfigurationError:
@@ -148,7 +156,7 @@ def _raw_files_gone(loads: list[Load], lake: Lake) -> ConfigurationError:
 def compact(lake: Lake, on_step: Callable[[str], None] = lambda step: None) -> dict[str, int]:
     """Removes what no reader can see: attempts that do not count, files of old versions, leftovers of killed runs."""
     lake.ensure_writable()
-    committed = all_loads(lake)
+    committed = all_loads(lake, forwarded=True)
     now = in_force(committed)
     counting = {load.attempt for load in now.values()}
     # Replaced attempts that a build has merged: the next build needs their fragments to take them out again.
@@ -190,7 +198,7 @@ def _by_job(project: Project, loads: list[Load]) -> list[tuple[str, Mapping, lis
             next_step="keep a job for them (keep_updated: false if it is not to run), then rebuild",
         )
     found = []
-    for name, job in project.jobs.jobs.items():
+    for name, job in project.jobs.imports.items():
         own = sorted((load for load in loads if owners[load.load] == name), key=lambda load: load.time)
         if own:
             found.append((name, project.mapping(job), own))
@@ -199,11 +207,11 @@ def _by_job(project: Project, loads: list[Load]) -> list[tuple[str, Mapping, lis
 
 def job_of(project: Project, load: Load) -> str | None:
     """The first job that imports what the load holds; None where there is none (any more)."""
-    jobs = project.jobs.jobs.items()
+    jobs = project.jobs.imports.items()
     return next((name for name, job in jobs if (job.stream, job.authorization) == (load.stream, load.scope)), None)
 
 
 def _mapping_of(project: Project, load: Load) -> str | None:
     """The name of the mapping that maps the load now."""
     name = job_of(project, load)
-    return None if name is None else project.jobs.jobs[name].mapping_name
+    return None if name is None else project.jobs.imports[name].mapping_name

@@ -18,6 +18,7 @@ from etl.sandbox import cohort_changes, cohort_files, ingestion
 from etl.sandbox.control import control_routes
 from etl.sandbox.exports import export
 from etl.sandbox.ingestion import Posted
+from etl.sandbox.mparticle import mparticle_routes
 from etl.sandbox.people_queries import useractivity, usersearch
 from etl.sandbox.replies import BrokenOff, error, status_fault
 from etl.sandbox.segmentation import segmentation
@@ -63,7 +64,8 @@ def create_app(options: SandboxOptions) -> Starlette:
         _post(sandbox, "/identify", "identify", ingestion.identify),
         _post(sandbox, "/groupidentify", "groupidentify", ingestion.groupidentify),
     ]
-    app = Starlette(routes=[*routes, *control_routes(sandbox)], middleware=[Middleware(AbsoluteForm)])
+    routes += [*control_routes(sandbox), *mparticle_routes(sandbox)]
+    app = Starlette(routes=routes, middleware=[Middleware(AbsoluteForm)])
     app.state.sandbox = sandbox
     return app
 

@@ -19,6 +19,7 @@ ROUTES = (
     *("export", "cohorts", "cohort_request", "cohort_status", "cohort_file", "s3", "usage"),
     *_SENDING,
     *("usersearch", "useractivity", "segmentation", "cohort_upload", "cohort_membership"),
+    "mparticle",
 )
 
 
@@ -50,11 +51,11 @@ KINDS: dict[str, FaultKind] = {
     "stuck": FaultKind("this request id never gets ready", ("cohort_status",)),
     "failed": FaultKind("this request id answers 200 with JOB FAILED from now on", ("cohort_status",)),
     "expired": FaultKind("this request id is gone (410) from now on; s3: the link is too old (403)", ("cohort_file", "s3")),
-    "413": FaultKind("the upload is too large", _SENDING),
+    "413": FaultKind("the upload is too large", (*_SENDING, "mparticle")),
     "throttled": FaultKind("429 because the user and the device of the first event send too fast", _EVENTS),
     "daily": FaultKind("429 because the user and the device of the first event used up their day", ("batch",)),
     "silenced": FaultKind("400 because the device of the first event is silenced", _EVENTS),
-    "stored": FaultKind("what was sent is kept, and the answer is a 500", _SENDING),
+    "stored": FaultKind("what was sent is kept, and the answer is a 500", (*_SENDING, "mparticle")),
     "empty": FaultKind("a file with its header only", ("cohort_file", "s3")),
     "short": FaultKind("a file with the first half of its members", ("cohort_file", "s3")),
 }

@@ -12,23 +12,10 @@ from typing import Any, Literal, get_args
 
 from etl.errors import ConfigurationError
 from etl.faults import nearest
+from etl.jobs_forwarding import NamiEvent
 from etl.sources.webhooks import ADDED, Record, Skipped
 
-EVENT_TYPES = (
-    "device.impression",
-    "device.transaction",
-    "user.journey.trial.converted",
-    "user.journey.trial.did_not_convert",
-    "user.journey.trial.started",
-    "user.subscription.cancelled",
-    "user.subscription.expired",
-    "user.subscription.in_grace_period",
-    "user.subscription.paused",
-    "user.subscription.purchased",
-    "user.subscription.renewal_in_grace_period",
-    "user.subscription.renewed",
-    "user.subscription.resumed",
-)
+EVENT_TYPES: tuple[str, ...] = get_args(NamiEvent)
 UserId = Literal["external_id", "nami_user_id"]
 
 _LISTS: dict[str, tuple[str, Callable[[Mapping[str, Any]], Any]]] = {

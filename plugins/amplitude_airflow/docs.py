@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from etl.jobs import CohortsJob, EventsJob, Jobs
+from etl.jobs_forwarding import ForwardingJob
 
 
 def of_job(path: Path, name: str, job: EventsJob | CohortsJob) -> str:
@@ -29,6 +30,29 @@ def of_job(path: Path, name: str, job: EventsJob | CohortsJob) -> str:
     return "\n".join(lines)
 
 
+def of_forwarding(path: Path, name: str, job: ForwardingJob) -> str:
+    """What a forwarding job does, when it runs, what to do when it fails."""
+    when = f"Every {job.every_minutes} minutes" if job.keep_updated else "By hand only (`keep_updated: false`)"
+    return "\n".join(
+        [
+            f"### {job.label or name}",
+            "",
+            *([job.description, ""] if job.description else []),
+            (
+                f"{when}, it sends every file of the inbox `{job.inbox}` that is not done to `{job.destination}`: one task for "
+                "up to 50 files, one task at a time, the oldest first."
+            ),
+            "",
+            (
+                "What the destination has acknowledged is written down event by event and never sent again; what it refuses "
+                "is in the lake's table `rejects`, with its reason. A file with events that wait for a quota stays open."
+            ),
+            "",
+            f"Configured as `{name}` in `{path.name}`. A failed task's log says what to do; a cleared one goes on where it stopped.",
+        ]
+    )
+
+
 def of_profiles(path: Path, jobs: Jobs) -> str:
     """What the profiles DAG does and when."""
     return "\n".join(
@@ -40,7 +64,7 @@ def of_profiles(path: Path, jobs: Jobs) -> str:
                 "`load` brings each destination up to the profiles. Both do nothing when nothing is new."
             ),
             "",
-            f"Configured in `{path.name}`; jobs: {', '.join(f'`{name}`' for name in jobs.jobs) or 'none'}.",
+            f"Configured in `{path.name}`; jobs: {', '.join(f'`{name}`' for name in jobs.imports) or 'none'}.",
         ]
     )
 

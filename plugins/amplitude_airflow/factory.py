@@ -31,7 +31,7 @@ PROFILES = "profiles"
 # An hour can be exported two hours after it has ended.
 DELAY = timedelta(hours=2)
 _EXPORTS_AT_ONCE = 2
-_DEFAULTS: dict[str, Any] = {
+DEFAULTS: dict[str, Any] = {
     "owner": "profilemill",
     "retries": 3,
     "retry_delay": timedelta(minutes=1),
@@ -64,7 +64,7 @@ def build_dags(path: Path, *, only: str | None = None, first_poll: float = FIRST
             next_step="rename the job",
         )
     dags: dict[str, DAG] = {}
-    for name, job in jobs.jobs.items():
+    for name, job in jobs.imports.items():
         if only is not None and name != only:
             continue
         if isinstance(job, EventsJob):
@@ -78,7 +78,7 @@ def build_profiles_dag(path: Path) -> DAG:
     """The DAG that builds the profiles after any import, and loads each destination that a job names, once."""
     jobs = load_jobs(path)
     condition: Any = None
-    for stream in sorted({job.stream for job in jobs.jobs.values()}):
+    for stream in sorted({job.stream for job in jobs.imports.values()}):
         condition = stream_asset(stream) if condition is None else condition | stream_asset(stream)
     with DAG(
         PROFILES,
@@ -87,14 +87,14 @@ def build_profiles_dag(path: Path) -> DAG:
         tags=["profilemill", "profiles"],
         description="Builds the profiles from what the imports have loaded, and loads the destinations.",
         doc_md=docs.of_profiles(path, jobs),
-        default_args=_DEFAULTS,
+        default_args=DEFAULTS,
         max_active_runs=1,
         catchup=False,
         # It does nothing by itself, and a paused DAG never sees the assets that it has missed.
         is_paused_upon_creation=False,
     ) as dag:
         built = build_profiles.override(task_id="build")(str(path))
-        destinations = list(dict.fromkeys(name for job in jobs.jobs.values() for name in job.destinations))
+        destinations = list(dict.fromkeys(name for job in jobs.imports.values() for name in job.destinations))
         if destinations:
             built >> load_destination.override(task_id="load").partial(jobs_file=str(path)).expand(destination=destinations)
     return dag
@@ -181,7 +181,7 @@ def _common(path: Path, name: str, job: EventsJob | CohortsJob) -> dict[str, Any
         "description": job.description or f"Imports {job.stream.replace('_', ' ')} into the lake.",
         "tags": ["profilemill", job.stream, job.authorization],
         "doc_md": docs.of_job(path, name, job),
-        "default_args": _DEFAULTS,
+        "default_args": DEFAULTS,
         "max_active_runs": 1,
         "catchup": False,
     }

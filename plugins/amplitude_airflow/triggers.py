@@ -74,7 +74,7 @@ class CohortTrigger(BaseTrigger):
 
     async def _client(self) -> AmplitudeClient:
         jobs = await asyncio.to_thread(load_jobs, Path(self.jobs_file))
-        keys = await afind_keys(jobs.jobs[self.job].authorization, jobs)
+        keys = await afind_keys(jobs.imports[self.job].authorization, jobs)
         return client_of(keys, Clock())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from deltalake import DeltaTable
 from etl.engines.local import connect, rows
 from etl.errors import ConfigurationError
 from etl.lake.layout import Lake
-from etl.lake.loads import Load, all_loads, commit_loads, compact_loads, current_loads, in_force
+from etl.lake.loads import FORWARDING, Load, all_loads, commit_loads, compact_loads, current_loads, in_force
 from etl.lake.swap import BESIDE, mark_ready, swap_in
 from etl.lake.tables import CommitConflict, Table, commit, files_of, new_token, relation, schema_of, transaction_of, version_of, write_file
 
@@ -96,6 +97,20 @@ def test_the_newest_row_of_a_load_is_in_force(tmp_path: Path) -> None:
     assert len(files_of(lake.loads)) == 1
     commit_loads(lake, [_load("3", "d")], lambda new, old: True)
     assert [load.attempt for load in all_loads(lake)] == ["a", "b", "c", "d"]
+
+
+def test_files_that_were_sent_on_are_read_by_those_that_ask(tmp_path: Path) -> None:
+    """Everything else reads loads that give rows, and neither commits nor compaction loses the others."""
+    lake = Lake(tmp_path)
+    for number in range(3):
+        commit_loads(lake, [replace(_load(str(number), f"f{number}"), load=f"forwarding/j/{number}", stream=FORWARDING)], lambda *_: True)
+    commit_loads(lake, [_load("1", "a")], lambda new, old: old is None)
+    compact_loads(lake)
+    commit_loads(lake, [replace(_load("2", "f9"), load="forwarding/j/2", stream=FORWARDING)], lambda new, old: old is None)
+    assert [load.attempt for load in all_loads(lake)] == ["a"]
+    assert set(current_loads(lake, forwarded=True)) == {"s/p/1", "forwarding/j/0", "forwarding/j/1", "forwarding/j/2"}
+    assert [load.attempt for load in all_loads(lake, forwarded=True, named=["forwarding/j/2"])] == ["f2"]
+    assert all_loads(lake, forwarded=True, named=[]) == []
 
 
 def test_two_writers_of_one_load_do_not_both_count(tmp_path: Path) -> None:

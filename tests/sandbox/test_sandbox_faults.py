@@ -37,7 +37,7 @@ def test_the_text_of_a_fault():
             (
                 "unknown route (fault exprt:429): exprt\n  Next: Did you mean export? "
                 "There are: *, export, cohorts, cohort_request, cohort_status, cohort_file, s3, usage, httpapi, batch, identify, "
-                "groupidentify, usersearch, useractivity, segmentation, cohort_upload, cohort_membership."
+                "groupidentify, usersearch, useractivity, segmentation, cohort_upload, cohort_membership, mparticle."
             ),
         ),
         (

@@ -1,0 +1,310 @@
+"""A forwarding job: every finished file of its inbox, once, to its destination.
+
+A file's way: landed in the lake as it came; each line through the source and the mapping; sent, together with those of the
+files beside it; what the destination said about each event in the journal beside the receipt; at last, when no event is
+left, rejects and load committed, and the receipt written. Whatever is killed in between goes on where the journal ends.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from etl.clients.amplitude import BATCH, HTTP_V2
+from etl.clients.mparticle import MparticleClient
+from etl.destinations.amplitude import AmplitudeOptions, deliver_amplitude
+from etl.destinations.mparticle import deliver_mparticle
+from etl.destinations.receipts import Delivered, Outgoing, Receipt, Receipts
+from etl.errors import ConfigurationError, DataError, ProfilemillError
+from etl.jobs import resolve_variables
+from etl.jobs_forwarding import AmplitudeDestination, ForwardingJob, MparticleDestination
+from etl.lake.loads import FORWARDING
+from etl.landing.manifest import LoadId, slug, write_json
+from etl.mapping import load_mapping
+from etl.mapping.apply import EventMapping
+from etl.pipeline.forwarded import Settled, commit_files, forwarded_among, land_file
+from etl.pipeline.outgoing import Translated, Translation, bad_line, feed_finder, outgoing, source_of
+from etl.pipeline.project import Progress, Project
+from etl.reports import ForwardingReport
+from etl.settings import Secret
+from etl.sources import inbox
+
+log = logging.getLogger(__name__)
+
+# A commit costs as much as sending some thousand events; what is in memory of a file is the keys of its events.
+_FILES_AT_ONCE, _BYTES_AT_ONCE = 100, 64 * 1024 * 1024
+# mParticle takes only older events as history.
+_HISTORY = timedelta(hours=73)
+
+
+@dataclass(frozen=True)
+class PlannedFile:
+    """A file that a run sends: its size in bytes, and how many of its events earlier runs have settled."""
+
+    name: str
+    size: int
+    settled: int
+
+
+def plan_forwarding(project: Project, name: str) -> list[PlannedFile]:
+    """The files that a run sends, oldest first. Asks nothing of anybody and writes nothing."""
+    job = project.forwarding_job(name)
+    found = []
+    for path in inbox.pending_files(job.inbox, name):
+        receipt = Receipt(_journal(path, name))
+        found.append(PlannedFile(path.name, path.stat().st_size, len(receipt.acknowledged) + len(receipt.rejections)))
+    return found
+
+
+def run_forwarding(project: Project, name: str, progress: Progress | None = None) -> ForwardingReport:
+    """The whole job: every file that is not done, oldest first.
+
+    A file that cannot be read is named in `failed`, and the next one follows; where the destination cannot be reached, the
+    rest is left for the next run. Raises ConfigurationError.
+    """
+    return forward_files(project, name, [one.name for one in plan_forwarding(project, name)], progress)
+
+
+def forward_files(project: Project, name: str, files: Sequence[str], progress: Progress | None = None) -> ForwardingReport:
+    """`run_forwarding` for some files of the inbox. One call at a time for each job: a second one waits."""
+    shown = progress or Progress()
+    mapping, job = check_forwarding(project, name), project.forwarding_job(name)
+    report = ForwardingReport(name)
+    project.lake.ensure_writable()
+    with FileLock(project.lake.root / f".forwarding-{slug(name)}.lock"):
+        pending = [path for path in inbox.pending_files(job.inbox, name) if path.name in set(files)]
+        loads = {path: LoadId(FORWARDING, name, inbox.load_id(job.source, path).rpartition("/")[2]) for path in pending}
+        known = forwarded_among(project.lake, loads.values())
+        # Of files with the same content the first one is sent; the others are done when it is.
+        first = {load: path for path, load in reversed(loads.items())}
+        fresh = {path: load for load, path in reversed(first.items()) if str(load) not in known}
+        done = 0
+        for group in _groups(fresh):
+            shown.on_steps(done, len(fresh))
+            if not _Group(project, name, mapping, [_File(project, name, path, fresh[path]) for path in group], shown).send(report):
+                break
+            done += len(group)
+        shown.on_steps(done, len(fresh))
+        repeated = {path: load for path, load in loads.items() if path not in fresh}
+        known = forwarded_among(project.lake, repeated.values())
+        for path, load in repeated.items():
+            if str(load) in known:
+                inbox.write_receipt(path, name, {"load": str(load), "note": "the same content was sent as another file"})
+                report.repeated.append(path.name)
+    return report
+
+
+def check_forwarding(project: Project, name: str) -> EventMapping:
+    """The mapping of the job. Raises ConfigurationError or MappingError for whatever else of it cannot work."""
+    job = project.forwarding_job(name)
+    source_of(job)
+    found = load_mapping(mapping_name_of(project, job), project.mapping_folders())
+    if found.stream != job.source:
+        raise ConfigurationError(f"the mapping {found.name} is for the stream {found.stream}, not {job.source}", where={"file": found.path})
+    inbox.finished_files(job.inbox)
+    return EventMapping(found)
+
+
+def mapping_name_of(project: Project, job: ForwardingJob) -> str:
+    """The mapping that a job names, or the one from its source to its destination's type."""
+    return job.mapping or f"{job.source}_to_{project.jobs.destinations[job.destination].type}"
+
+
+def _groups(paths: Iterable[Path]) -> Iterator[list[Path]]:
+    """Files that are sent together: small ones share requests and commits, and no slow sender holds up the next file."""
+    group: list[Path] = []
+    size = 0
+    for path in paths:
+        own = path.stat().st_size
+        if group and (len(group) >= _FILES_AT_ONCE or size + own > _BYTES_AT_ONCE):
+            yield group
+            group, size = [], 0
+        group.append(path)
+        size += own
+    if group:
+        yield group
+
+
+class _File:
+    """One file on its way: landed, with its journal, and what has come of its lines so far."""
+
+    def __init__(self, project: Project, name: str, path: Path, load: LoadId) -> None:
+        self.path = path
+        self.landed = land_file(project.lake, load, path, project.clock)
+        self.receipt = Receipt(_journal(path, name))
+        self.before = len(self.receipt.acknowledged)
+        self.found = Translated()
+        self.keys: list[str] = []
+        self.read = False
+        self.fault: DataError | None = None
+
+    def events(self, how: Translation, number: int) -> Iterator[Outgoing]:
+        """The events of the file. A damaged one ends where the damage is, with a `fault`."""
+        lines = inbox.read_lines(self.landed.folder / self.landed.members[0])
+        try:
+            for one in outgoing(lines, how, self.landed.load.unit, self.landed.time, self.found, number):
+                self.keys.append(one.key)
+                yield one
+        except DataError as error:
+            self.fault = error
+            return
+        self.receipt.reject([one for one in map(bad_line, self.found.taken.bad) if not self.receipt.knows(one.key)])
+        self.read = True
+
+    @property
+    def is_settled(self) -> bool:
+        return self.read and all(self.receipt.knows(key) for key in self.keys)
+
+    def counts(self) -> dict[str, Any]:
+        skipped = dict(self.found.skipped)
+        return {
+            "file": self.path.name,
+            "lines": self.found.taken.lines,
+            "events": self.found.events,
+            "acknowledged": len(self.receipt.acknowledged),
+            "rejects": len(self.receipt.rejections),
+            "duplicates": self.found.duplicates,
+            "skipped": skipped,
+            "left_out": sum(skipped.values()),
+            "misfits": dict(self.found.mapped.misfits),
+        }
+
+
+class _Group:
+    """Files that are sent together. A run that is killed before their receipts are written finds their journals."""
+
+    def __init__(self, project: Project, name: str, mapping: EventMapping, files: Sequence[_File], progress: Progress) -> None:
+        self.project, self.name, self.mapping, self.files, self.progress = project, name, mapping, files, progress
+        self.job = project.forwarding_job(name)
+        self.destination = project.jobs.destinations[self.job.destination]
+
+    def send(self, report: ForwardingReport) -> bool:
+        """Sends what is left of the files, commits those of which nothing is left, and says in the report what was done.
+        False where the destination cannot be reached. Raises ConfigurationError."""
+        stopped: ProfilemillError | None = None
+        try:
+            delivered = self._deliver()
+            report.add(ForwardingReport(self.name, waiting=dict(delivered.waiting), requests=delivered.requests))
+        except ConfigurationError:
+            raise
+        except ProfilemillError as error:
+            stopped = error
+        finally:
+            self._commit()
+        for file in self.files:
+            report.add(self._report_of(file))
+        if stopped is not None:
+            first = next((file for file in self.files if not file.is_settled and file.fault is None), self.files[0])
+            report.failed[first.path.name] = str(stopped)
+        return stopped is None
+
+    def _deliver(self) -> Delivered:
+        sent = 0
+
+        def on_sent(count: int) -> None:
+            nonlocal sent
+            sent += count
+            self.progress.on_text(f"{sent:,} events sent")
+
+        clock, receipts = self.project.clock, Receipts([file.receipt for file in self.files])
+        source = source_of(self.job)
+        if isinstance(self.destination, AmplitudeDestination):
+            endpoint = BATCH if self.job.history or self.destination.endpoint == "batch" else HTTP_V2
+            options = AmplitudeOptions(endpoint, self.destination.min_id_length, self.job.history)
+            events = self._events(Translation(source, self.mapping, "insert_id"))
+            with self.project.client_of(self.destination.authorization) as client, self._quotas() as quotas:
+                return deliver_amplitude(events, client, receipts, options=options, clock=clock, quotas=quotas, on_sent=on_sent)
+        assert isinstance(self.destination, MparticleDestination)
+        events = self._events(Translation(source, self.mapping, "source_request_id", feed_finder(self.destination)))
+        old = clock.now() - _HISTORY if self.job.history else None
+        with ExitStack() as opened:
+            feeds = {feed: opened.enter_context(self._feed(self.destination, feed)) for feed in self.destination.feeds}
+            environment = self.destination.environment
+            return deliver_mparticle(events, feeds, receipts, environment=environment, historical_before=old, on_sent=on_sent)
+
+    def _events(self, how: Translation) -> Iterator[Outgoing]:
+        for number, file in enumerate(self.files):
+            yield from file.events(how, number)
+
+    def _feed(self, destination: MparticleDestination, feed: str) -> MparticleClient:
+        pair, where = destination.feeds[feed], f"destinations.{self.job.destination}.feeds.{feed}"
+        return MparticleClient(
+            resolve_variables(pair.key.get_secret_value(), f"{where}.key"),
+            Secret(resolve_variables(pair.secret.get_secret_value(), f"{where}.secret")),
+            pod=destination.pod,
+            base_url=destination.base_url and resolve_variables(destination.base_url, f"destinations.{self.job.destination}.base_url"),
+            clock=self.project.clock,
+        )
+
+    @contextmanager
+    def _quotas(self) -> Iterator[dict[str, datetime]]:
+        """Whose daily quota is used up until when; kept for the next files and runs."""
+        path = _quotas_path(self.project, self.job)
+        before = read_quotas(self.project, self.job)
+        quotas = dict(before)
+        try:
+            yield quotas
+        finally:
+            if quotas != before:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_json(path, {sender: until.isoformat() for sender, until in quotas.items()})
+
+    def _commit(self) -> None:
+        told = {
+            "source": self.job.source,
+            "destination": self.job.destination,
+            "mapping": self.mapping.mapping.fingerprint,
+        }
+        done = [file for file in self.files if file.is_settled]
+        settled = [Settled(file.landed, told | file.counts(), tuple(file.receipt.rejections.values())) for file in done]
+        commit_files(self.project.lake, self.name, self.job.source, settled, self.project.clock)
+        for file, one in zip(done, settled, strict=True):
+            inbox.write_receipt(file.path, self.name, {"load": str(one.landed.load)} | one.counts)
+
+    def _report_of(self, file: _File) -> ForwardingReport:
+        counts, found = file.counts(), file.found
+        if file.fault is not None:
+            return ForwardingReport(self.name, failed={file.path.name: str(file.fault)})
+        return ForwardingReport(
+            self.name,
+            files=[file.path.name] if file.is_settled else [],
+            open=[] if file.is_settled else [file.path.name],
+            lines=found.taken.lines,
+            events=found.events,
+            acknowledged=counts["acknowledged"] - file.before,
+            before=file.before,
+            duplicates=found.duplicates,
+            rejects=counts["rejects"],
+            skipped=counts["skipped"],
+            reasons=dict(Counter(one.reason for one in file.receipt.rejections.values())),
+            misfits=counts["misfits"],
+        )
+
+
+def _journal(path: Path, job: str) -> Path:
+    """What the destination said about each event so far."""
+    receipt = inbox.receipt_path(path, job)
+    return receipt.with_name(f"{path.name}.events.jsonl")
+
+
+def read_quotas(project: Project, job: ForwardingJob) -> dict[str, datetime]:
+    """Which senders of the job's destination have used up their daily quota, and until when."""
+    try:
+        content = json.loads(_quotas_path(project, job).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    found = {sender: datetime.fromisoformat(until) for sender, until in content.items()}
+    return {sender: until for sender, until in found.items() if until > project.clock.now()}
+
+
+def _quotas_path(project: Project, job: ForwardingJob) -> Path:
+    return project.lake.state / "quotas" / f"{slug(job.destination)}.json"
