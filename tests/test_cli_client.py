@@ -323,7 +323,11 @@ def test_a_cohorts_life(run: Run, sandbox: RunningSandbox, tmp_path: Path) -> No
 # Files
 
 
-@pytest.mark.parametrize("content", [gzip.compress(lines({"event_type": "a"}).encode())[:-9], b"not gzip", gzip.compress(b'{"a": "\xff"}')])
+@pytest.mark.parametrize(
+    "content",
+    [gzip.compress(lines({"event_type": "a"}).encode())[:-9], b"not gzip", gzip.compress(b'{"a": "\xff"}')],
+    ids=["cut", "not gzip", "not UTF-8"],
+)
 def test_a_damaged_file_is_named(run: Run, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "events.json.gz").write_bytes(content)
     for arguments in (("track", "events.json.gz"), ("cohorts", "members", "c", "--add", "events.json.gz")):

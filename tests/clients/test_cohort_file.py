@@ -29,9 +29,9 @@ LOST = Reply(then="reset-at-once")
     ("body", "encoding"),
     [
         (CSV, None),
-        (gzip.compress(CSV), "gzip"),
-        (gzip.compress(CSV), None),
-        (gzip.compress(gzip.compress(CSV)), "gzip"),
+        (gzip.compress(CSV, mtime=0), "gzip"),
+        (gzip.compress(CSV, mtime=0), None),
+        (gzip.compress(gzip.compress(CSV, mtime=0), mtime=0), "gzip"),
         (b"", None),
         (b"\xef\xbb\xbf" + CSV, None),
     ],
@@ -66,7 +66,7 @@ def test_a_redirect_is_followed_without_credentials(
     monkeypatch.setenv("NETRC", str(netrc))
     service.on(FILE, redirect(store))
     store.on("/bucket/f.csv", redirect(store, "/moved.csv"))
-    store.on("/moved.csv", Reply(body=gzip.compress(CSV), headers={"Content-Encoding": "gzip"}))
+    store.on("/moved.csv", Reply(body=gzip.compress(CSV, mtime=0), headers={"Content-Encoding": "gzip"}))
     client.download_cohort("r1", tmp_path / "c.csv")
     assert (tmp_path / "c.csv").read_bytes() == CSV
     assert service.seen[0].headers["authorization"] == BASIC
@@ -165,8 +165,8 @@ def test_a_circle_of_redirects_ends(client: AmplitudeClient, service: Service, s
         Reply(body=b'{"error": "busy"}'),
         Reply(body=CSV, announced=500, then="close"),
         Reply(body=CSV * 9000, announced=900_000, then="reset"),
-        Reply(body=gzip.compress(CSV)[:-3], headers={"Content-Encoding": "gzip"}),
-        Reply(body=gzip.compress(CSV)[:-3]),
+        Reply(body=gzip.compress(CSV, mtime=0)[:-3], headers={"Content-Encoding": "gzip"}),
+        Reply(body=gzip.compress(CSV, mtime=0)[:-3]),
         LOST,
     ],
 )
