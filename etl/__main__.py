@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import sys
+import threading
 
 INTERRUPTED = 130
 
@@ -17,7 +19,15 @@ def main() -> None:
         pressed.append(number)
         raise KeyboardInterrupt
 
+    def unraisable(what: sys.UnraisableHookArgs) -> None:
+        """An interrupt that came while a library's finalizer ran is lost there: it is given again."""
+        if pressed and isinstance(what.exc_value, KeyboardInterrupt):
+            threading.Timer(0.05, _thread.interrupt_main).start()
+        else:
+            sys.__unraisablehook__(what)
+
     signal.signal(signal.SIGINT, note)
+    sys.unraisablehook = unraisable
     code = INTERRUPTED
     try:
         # Loaded here: the libraries behind it take a second, in which Ctrl-C may come too.

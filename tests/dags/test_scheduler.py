@@ -50,7 +50,7 @@ def test_jobs_run_by_the_scheduler_and_start_the_profiles(jobs_file: Path, sandb
             imports = [api.trigger("shop-cohorts"), api.trigger("shop-events", day)]
             # Airflow's own backfill: the interval of the run is the hour that it imports.
             hour = "2022-11-21T10:00:00Z"
-            api.post("backfills", {"dag_id": "shop-events", "from_date": hour, "to_date": hour, "max_active_runs": 1})
+            api.backfill("shop-events", hour, hour)
             (backfill,) = [run for run in api.runs("shop-events") if run.kind == "backfill"]
             imports.append(backfill)
             for run in imports:

@@ -56,7 +56,7 @@ def test_texts_of_messages_are_sent_only_when_wanted_and_cut() -> None:
     (with_it,) = sent(webhook | {"data": data}, CustomerioOptions(body_content=True))
     assert isinstance(without, dict) and isinstance(with_it, dict)
     assert without["event_properties"] == {"subject": "Hello"}
-    assert with_it["event_properties"] == {"subject": "Hello", "content": "é" * 1024, "headers.X-A": "1,2"}
+    assert with_it["event_properties"] == {"subject": "Hello", "content": "é" * 1024, "headers.X-A": ["1", "2"]}
 
 
 def test_preferences_are_no_text_of_a_message() -> None:
