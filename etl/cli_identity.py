@@ -51,7 +51,10 @@ def explain(
     from etl.pipeline.project import open_project
     from etl.profiles.explain import explain as explained
 
-    found = explained(open_project(find_jobs_file(jobs)).lake, *parted(key))
+    project = open_project(find_jobs_file(jobs))
+    # Of a hashed field people know the plain value.
+    every = (explained(project.lake, *one) for one in project.identifiers_of(*parted(key)))
+    found = next((one for one in every if one), None)
     if as_json:
         screen.print_json(found.as_dict() if found else None)
     elif found:

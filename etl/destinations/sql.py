@@ -131,10 +131,15 @@ def _known_build(existing: Existing, version: Version) -> int | None:
 
 def _refusal(error: Any, name: str, database: _Database) -> ProfilemillError:
     cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
-    # The details of PostgreSQL's messages quote people's data.
-    text = getattr(getattr(cause, "diag", None), "message_primary", None) or str(cause)
     where = {"destination": name, "url": database.shown}
     driver = database.engine.dialect.loaded_dbapi
+    diagnosis = getattr(cause, "diag", None)
+    text = getattr(diagnosis, "message_primary", None) or str(cause)
+    if isinstance(cause, driver.DataError) or (isinstance(cause, driver.IntegrityError) and diagnosis is None):
+        # Messages about values quote them: they are people's data. PostgreSQL's about constraints do so in their details alone.
+        code = getattr(diagnosis, "sqlstate", None) or next((one for one in getattr(cause, "args", ()) if isinstance(one, int)), None)
+        told = (type(cause).__name__, code, getattr(diagnosis, "column_name", None))
+        text = " ".join(str(one) for one in told if one)
     if isinstance(cause, driver.OperationalError | driver.InterfaceError):
         return TransientError(
             "the database did not take the profiles",

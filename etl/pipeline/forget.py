@@ -25,7 +25,7 @@ from etl.errors import ConfigurationError, ProfilemillError
 from etl.lake.attempts import attempt_of, remove_attempts
 from etl.lake.layout import Lake
 from etl.lake.loads import FORWARDING, Load, all_loads, in_force, rewrite_loads
-from etl.lake.swap import BESIDE
+from etl.lake.swap import BESIDE, swap_in
 from etl.lake.tables import Table, commit, files_of, new_token, relation, schema_of, transaction_of, vacuum, write_file
 from etl.landing.manifest import MANIFEST, read_manifest
 from etl.landing.scrub import without_lines
@@ -48,7 +48,7 @@ from etl.profiles.privacy import (
     store_suppression,
     suppressed_sql,
 )
-from etl.profiles.resolve import profile_id
+from etl.profiles.resolve import profile_id, profile_id_of
 from etl.reports import LoadReport
 
 # Profile ids are suppressed beside identifiers: the table `changes` knows people by them.
@@ -99,10 +99,17 @@ def forget(
     if not lake.root.is_dir():
         raise ConfigurationError("there is no lake yet", where={"lake": lake.root}, next_step="check `lake:` in jobs.yaml")
     with FileLock(lake.root / ".forget.lock"), FileLock(lake.root / ".rebuild.lock"):
+        if not dry_run:
+            # Whoever held the lock may have been killed while it moved its tables in.
+            swap_in(lake.root)
+            on_step("building profiles")
+            build(project)  # links of what is imported and not built yet tell who the people are
         before = start_suppression(lake)
         on_step("looking up identifiers")
         people, ids = _people(lake, [one for key in keys for one in project.identifiers_of(*key)])
-        suppression = before.with_([*people, *((_PROFILE, one) for one in ids)])
+        # Every identifier may have given the profile its id once: `changes` has those ids too.
+        ever = ids | {profile_id_of(*one) for one in people}
+        suppression = before.with_([*people, *((_PROFILE, one) for one in ever)])
         new = [one for one in sorted(people) if before.hash_of(one) not in before.hashes]
         report.people, report.identifiers = len(ids), dict(Counter(namespace for namespace, _ in new))
         if not dry_run:
@@ -241,7 +248,9 @@ def _sweep(project: Project, suppression: Suppression, report: Forgotten) -> Non
         either = " OR ".join(suppressed_sql(f"{side}_namespace", f"{side}_value") for side in ("left", "right"))
         report.conflicts = _drop_rows(lake, lake.conflicts, suppression, either)
         if not report.failed:  # a destination that could not be loaded learns from `changes` whom to delete
-            report.changes = _drop_rows(lake, lake.changes, suppression, suppressed_sql(quote(_PROFILE), "profile_id"))
+            # Whole builds: a destination that was away then finds a gap and loads everything, deletions with it.
+            condition = suppressed_sql(quote(_PROFILE), "profile_id")
+            report.changes = _drop_rows(lake, lake.changes, suppression, condition, whole_files=True)
         rewrite_loads(lake, lambda load: _without_samples(load, suppression))
         others = [lake.loads, lake.profiles, lake.identifiers, lake.changes, lake.conflicts, lake.repeated, lake.cohort_memberships]
         report.files = sum(vacuum(table, 0) for table in [*others, *(one for one, _ in tables)])
@@ -270,8 +279,8 @@ def _scrub_in_place(project: Project, suppression: Suppression, folder: Path) ->
     without_lines(landed, find_lines(project.lake, [landed], mapping, suppression)[0].own)
 
 
-def _drop_rows(lake: Lake, table: Table, suppression: Suppression, condition: str) -> int:
-    """Removes rows from a table's files, each file by itself; how many rows."""
+def _drop_rows(lake: Lake, table: Table, suppression: Suppression, condition: str, *, whole_files: bool = False) -> int:
+    """Removes rows from a table's files, each file by itself, or whole files that hold one; how many such rows there were."""
     removed = 0
     for file in files_of(table):
         source = relation(table, [file.path])
@@ -283,7 +292,7 @@ def _drop_rows(lake: Lake, table: Table, suppression: Suppression, condition: st
             if gone:
                 removed += gone
                 query = f"SELECT {columns} FROM {source} WHERE NOT coalesce({condition}, FALSE)"
-                kept = write_file(connection, query, table, file.partition, new_token())
+                kept = None if whole_files else write_file(connection, query, table, file.partition, new_token())
                 commit(table, schema_of(connection, query, table), add=[kept] if kept else [], remove=[file.path])
     return removed
 

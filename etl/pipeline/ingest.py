@@ -100,7 +100,9 @@ class _Batch:
             committed = self._load(connection, kept, digests, before) if kept else []
         # Only attempts that are known to be out: another run may be about to load its own of the same hour.
         counting = {row.attempt for row in committed}
-        drop_attempts(self.lake.landing, [one.folder for one in self.landed if one.attempt not in counting])
+        # A lake that is built beside reads the raw files of another one, which are not its to remove.
+        own = [one for one in self.landed if one.folder.is_relative_to(self.lake.landing)]
+        drop_attempts(self.lake.landing, [one.folder for one in own if one.attempt not in counting])
         replaced = [before[row.load] for row in committed if row.load in before]
         drop_attempts(self.lake.landing, [attempt_folder(self.lake.landing, row) for row in replaced])
         return self.report

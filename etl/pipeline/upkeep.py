@@ -25,7 +25,7 @@ from etl.pipeline.kept_loads import keep_loads
 from etl.pipeline.project import Project
 from etl.profiles.build import build_profiles
 from etl.profiles.fields import of_mapping, remember, stream_fields
-from etl.profiles.memberships import update_memberships
+from etl.profiles.memberships import update_memberships, updating
 from etl.profiles.privacy import copy_suppression
 from etl.reports import BuildReport, ImportReport
 
@@ -57,6 +57,8 @@ def rebuild_from_landing(project: Project, on_step: Callable[[str], None] = lamb
     lake = project.lake
     lake.ensure_writable()
     with FileLock(lake.root / ".rebuild.lock"):
+        # Whoever held the lock may have been killed while it moved its tables in.
+        swap_in(lake.root)
         shutil.rmtree(lake.root / BESIDE, ignore_errors=True)
         beside = Lake(lake.root / BESIDE)
         beside.ensure_writable()
@@ -74,7 +76,7 @@ def rebuild_from_landing(project: Project, on_step: Callable[[str], None] = lamb
             report = build_profiles(beside, max_identifiers=project.jobs.max_identifiers, dedupe_days=project.jobs.dedupe_days)
             update_memberships(beside)
             # Whoever imports or builds meanwhile goes on; only here nobody may, and nothing may be left out.
-            with lake.building(), lake.writing():
+            with updating(lake), lake.building(), lake.writing():
                 if _in_force(lake) == mapped:
                     mark_ready(lake.root)
                     swap_in(lake.root)
@@ -130,7 +132,7 @@ def _map_again(
         on_step(f"mapping {len(own)} loads of {name}")
         try:
             landed = [read_manifest(attempt_folder(lake.landing, load)) for load in own]
-            report = ingest(Ingest(beside, of_job, name, project.clock, force=True), landed)
+            report = ingest(Ingest(beside, of_job, name, project.clock, force=True, remap=True), landed)
         except FileNotFoundError:
             if _in_force(lake).items() >= {load.load: load.attempt for load in own}.items():
                 raise _raw_files_gone(own, lake) from None

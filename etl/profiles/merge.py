@@ -146,7 +146,11 @@ def _aggregates(field: ProfileField, times: Times) -> list[str]:
         return [f"{field.merge}({value}) AS {value}"]
     if field.merge == "sum":
         parts = parts_column(field)
-        return [f"{_added(value) if parts is None else _exact(parts if stored else value, stored)} AS {value}"]
+        if parts is None:
+            return [f"{_added(value)} AS {value}"]
+        # Rows that were stored before sums had parts have the value alone.
+        kept = f"coalesce({parts}, CASE WHEN {value} IS NOT NULL THEN [{value}] END)"
+        return [f"{_exact(kept, True) if stored else _exact(value, False)} AS {value}"]
     if field.merge == "count":
         return [f"CAST(sum({value}) AS BIGINT) AS {value}" if stored else f"count({value}) AS {value}"]
     extreme = "max" if field.merge == "latest" else "min"
@@ -170,7 +174,8 @@ def _map(field: ProfileField, source: str, keys: str, times: Times) -> str:
     """Key by key. `t` is the time of a key (when it was last seen, but for `oldest`), `v` its value, `p` a sum's parts."""
     value, time, parts = identifier(field.name), time_column(field), parts_column(field)
     stored = times is Times.STORED
-    given = parts if parts and stored else value
+    alone = f"CASE WHEN {value} IS NOT NULL THEN map(map_keys({value}), list_transform(map_values({value}), lambda e: [e])) END"
+    given = f"coalesce({parts}, {alone})" if parts and stored else value
     columns = [f"unnest(map_keys({value})) AS k", f"unnest(map_values({given})) AS v"]
     columns += [(f"unnest(map_values({time}))" if stored else "_time") + " AS t"] if time else []
     entries = f"SELECT {keys}, {', '.join(columns)} FROM {source}"

@@ -6,6 +6,7 @@ Works on two temporary tables of a connection: `id_nodes(namespace, value, first
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -54,6 +55,11 @@ def head_query(namespaces: Sequence[str]) -> tuple[str, str]:
 def profile_id(namespace: str, value: str) -> str:
     """SQL for the profile id that an identifier gives: the first 32 hex digits of a SHA-256."""
     return f"left(sha256({namespace} || chr(31) || {value}), 32)"
+
+
+def profile_id_of(namespace: str, value: str) -> str:
+    """The same of one identifier."""
+    return hashlib.sha256(f"{namespace}\x1f{value}".encode()).hexdigest()[:32]
 
 
 def assign(connection: Connection, namespaces: Sequence[str]) -> None:
