@@ -154,7 +154,7 @@ def _add_snapshot(
     connection: Connection, members: str, cohort: _Cohort, name: str, time: datetime, by: Sequence[str], basis: str | None
 ) -> None:
     # A member is told by its least trusted identifier: every row of a cohort file has an Amplitude id, many no user id.
-    key, own_key = (f"coalesce({', '.join(_filled(one, table) for one in reversed(by))}, NULL)" for table in ("", "memberships."))
+    key, own_key = (f"coalesce({', '.join(_named(one, table) for one in reversed(by))}, NULL)" for table in ("", "memberships."))
     others = ", ".join(f"max({_filled(one)}) AS {identifier(one)}" for one in by)
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE now_in AS SELECT {key} AS _key, {others} FROM ({members}) WHERE {key} IS NOT NULL GROUP BY {key}"
@@ -172,6 +172,11 @@ def _add_snapshot(
             {quote(name)} AS cohort_name, {ids}, {moment} AS entered, CAST(NULL AS TIMESTAMPTZ) AS "left"
         FROM now_in WHERE _key NOT IN (SELECT {key} FROM memberships WHERE {open_})"""
     )
+
+
+def _named(name: str, table: str) -> str:
+    """SQL for an identifier with its name: a user id may look like an Amplitude id."""
+    return f"{quote(name + '=')} || {_filled(name, table)}"
 
 
 def _filled(name: str, table: str = "") -> str:
