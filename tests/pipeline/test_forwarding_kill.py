@@ -59,7 +59,9 @@ def send_all(folder: Path, jobs: Path, name: str) -> int:
 def test_every_good_event_once_and_every_bad_one_with_its_reason(name: str, tmp_path: Path) -> None:
     route = "httpapi" if name == "to-amplitude" else "mparticle"
     throttled = "throttled" if route == "httpapi" else "429"
-    faults = [f"{route}:503:{3 * OFTEN}%", f"{route}:stored:{2 * OFTEN}%", f"{route}:{throttled}:{OFTEN}%"]
+    # Each once for certain, whatever chance has of the shares.
+    faults = [f"{route}:{fault}:1" for fault in ("503", "stored", throttled)]
+    faults += [f"{route}:503:{3 * OFTEN}%", f"{route}:stored:{2 * OFTEN}%", f"{route}:{throttled}:{OFTEN}%"]
     with running_sandbox(SandboxOptions(sample=SampleSpec(people=2, events=0), faults=parse_faults(faults))) as running:
         jobs = write_forwarding(tmp_path, running.url)
         for file in range(FILES):
