@@ -20,6 +20,7 @@ from etl.cli_forget import EPILOG as FORGET_EPILOG
 from etl.cli_forget import forget
 from etl.cli_identity import identity_app, parted
 from etl.cli_mapping import mapping_app
+from etl.cli_options import JobsOption, JsonOption
 from etl.cli_receive import receive
 from etl.errors import ConfigurationError, ProfilemillError
 from etl.settings import package_version
@@ -47,9 +48,6 @@ app.command(epilog="Example: profilemill receive --inbox inbox --port 8090")(rec
 app.add_typer(identity_app, name="identity")
 
 FAILED, WRONG, REJECTED = 1, 2, 3
-
-JobsOption = Annotated[Path | None, typer.Option("--jobs", help="The jobs file; else PROFILEMILL_JOBS, else ./jobs.yaml.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 @app.callback(invoke_without_command=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from etl.cli_options import JobsOption
 from etl.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ identity_app = typer.Typer(
 FAILED = 1
 _MOST_SHOWN = 100
 
-JobsOption = Annotated[Path | None, typer.Option("--jobs", help="The jobs file; else PROFILEMILL_JOBS, else ./jobs.yaml.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, with every link.")]
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from etl.cli_options import JobsOption, JsonOption
 from etl.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -22,9 +23,6 @@ mapping_app = typer.Typer(
 
 FAILED, WRONG = 1, 2
 DEFAULT_SAMPLE = 1000
-
-JobsOption = Annotated[Path | None, typer.Option("--jobs", help="The jobs file; else PROFILEMILL_JOBS, else ./jobs.yaml.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 @mapping_app.command(epilog="Example: profilemill mapping test amplitude_events")

@@ -25,6 +25,7 @@ from etl.errors import (
     ProfilemillError,
     TransientError,
 )
+from etl.groups import groups_of
 
 _ENVELOPE = 1024
 _MOST_NAMED = 3
@@ -170,17 +171,7 @@ def requests_of(
     """
     number = min(endpoint.most_events, most_events or endpoint.most_events)
     room = min(endpoint.most_bytes, most_bytes or endpoint.most_bytes) - _ENVELOPE
-    collected: list[Mapping[str, Any]] = []
-    size = 0
-    for event in events:
-        own = len(encoded(event)) + 1
-        if collected and (len(collected) == number or size + own > room):
-            yield collected
-            collected, size = [], 0
-        collected.append(event)
-        size += own
-    if collected:
-        yield collected
+    yield from groups_of(events, lambda event: len(encoded(event)) + 1, most_items=number, most_size=room)
 
 
 def encoded(content: object) -> bytes:

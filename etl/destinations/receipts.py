@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from etl.durable import sync_path
 from etl.records import masked
 
 _T = TypeVar("_T")
@@ -137,7 +138,7 @@ class Receipt:
             os.fsync(file.fileno())
             self._whole = file.tell()
         if new:
-            _sync_folder(self._path.parent)
+            sync_path(self._path.parent)
 
 
 class Receipts:
@@ -163,11 +164,3 @@ def _by_file(events: Iterable[_T], file_of: Callable[[_T], int]) -> Iterator[tup
     for one in events:
         found.setdefault(file_of(one), []).append(one)
     yield from found.items()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -9,12 +9,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from etl.durable import sync_path
 from etl.landing.manifest import Landed
 from etl.leftovers import own_name
 
@@ -44,9 +44,9 @@ def place(landing: Path, landed: Landed) -> Landed:
     target.parent.mkdir(parents=True, exist_ok=True)
     landed.write(landed.folder)
     for member in (*landed.members, "."):
-        _sync(landed.folder / member)
+        sync_path(landed.folder / member)
     landed.folder.rename(target)
-    _sync(target.parent)
+    sync_path(target.parent)
     return replace(landed, folder=target)
 
 
@@ -56,11 +56,3 @@ def drop_attempts(landing: Path, folders: Iterable[Path]) -> None:
         if folder.is_dir():
             with arriving(landing, f"gone-{folder.name}") as gone:
                 folder.rename(gone / folder.name)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -25,6 +25,7 @@ from etl.destinations.amplitude import AmplitudeOptions, deliver_amplitude
 from etl.destinations.mparticle import deliver_mparticle
 from etl.destinations.receipts import Delivered, Outgoing, Receipt, Receipts
 from etl.errors import ConfigurationError, DataError, ProfilemillError
+from etl.groups import groups_of
 from etl.jobs import resolve_variables
 from etl.jobs_forwarding import AmplitudeDestination, ForwardingJob, MparticleDestination
 from etl.lake.loads import FORWARDING
@@ -121,17 +122,7 @@ def mapping_name_of(project: Project, job: ForwardingJob) -> str:
 
 def _groups(paths: Iterable[Path]) -> Iterator[list[Path]]:
     """Files that are sent together: small ones share requests and commits, and no slow sender holds up the next file."""
-    group: list[Path] = []
-    size = 0
-    for path in paths:
-        own = path.stat().st_size
-        if group and (len(group) >= _FILES_AT_ONCE or size + own > _BYTES_AT_ONCE):
-            yield group
-            group, size = [], 0
-        group.append(path)
-        size += own
-    if group:
-        yield group
+    return groups_of(paths, lambda path: path.stat().st_size, most_items=_FILES_AT_ONCE, most_size=_BYTES_AT_ONCE)
 
 
 class _File:

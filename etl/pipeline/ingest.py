@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from etl.engines.local import Connection, InvalidInput, arrow, rows
 from etl.engines.sql import identifier, quote
+from etl.groups import groups_of
 from etl.lake.attempts import file_name, remove_attempts
 from etl.lake.layout import Lake
 from etl.lake.loads import Load, commit_loads, current_loads
@@ -69,17 +70,7 @@ def ingest(settings: Ingest, landed: Sequence[Landed]) -> ImportReport:
 
 
 def _batches(landed: Sequence[Landed]) -> Iterable[list[Landed]]:
-    batch: list[Landed] = []
-    size = 0
-    for attempt in landed:
-        expected = attempt.size * _GZIP_FACTOR
-        if batch and (size + expected > BATCH_BYTES or len(batch) >= _MOST_LOADS):
-            yield batch
-            batch, size = [], 0
-        batch.append(attempt)
-        size += expected
-    if batch:
-        yield batch
+    return groups_of(landed, lambda attempt: attempt.size * _GZIP_FACTOR, most_items=_MOST_LOADS, most_size=BATCH_BYTES)
 
 
 class _Batch:

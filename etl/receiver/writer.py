@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from etl.durable import sync_path, write_durably
 from etl.settings import Clock
-from etl.sources.inbox import TORN, file_name, finished_path, open_files, open_name, sync_folder, write_durably
+from etl.sources.inbox import TORN, file_name, finished_path, open_files, open_name
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class InboxWriter:
         self._file: _Open | None = None
         self._unrepaired = False
         folder.mkdir(parents=True, exist_ok=True)
-        sync_folder(folder.parent)
+        sync_path(folder.parent)
         repair(folder)
 
     def append(self, lines: Sequence[bytes]) -> None:
@@ -84,7 +85,7 @@ class InboxWriter:
         path = self.folder / open_name(file_name(started, secrets.token_hex(4)))
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o666)
         try:
-            sync_folder(self.folder)
+            sync_path(self.folder)
         except OSError:
             os.close(descriptor)
             self._unrepaired = True
@@ -103,7 +104,7 @@ class InboxWriter:
         file.path.rename(finished_path(file.path))
         os.close(file.descriptor)
         self._file = None
-        sync_folder(self.folder)
+        sync_path(self.folder)
 
     def _abandon(self, file: _Open) -> None:
         self._file, self._unrepaired = None, True
@@ -129,7 +130,7 @@ def _repair(path: Path) -> None:
         aside = path.parent / TORN / finished_path(path).name
         aside.parent.mkdir(exist_ok=True)
         write_durably(aside, torn)
-        sync_folder(aside.parent)
+        sync_path(aside.parent)
         log.warning("set aside %d bytes of a line that was never acknowledged: %s", len(torn), aside)
     with path.open("rb+") as file:
         file.truncate(whole)
@@ -139,7 +140,7 @@ def _repair(path: Path) -> None:
         path.rename(finished_path(path))
     else:
         path.unlink()
-    sync_folder(path.parent)
+    sync_path(path.parent)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -25,6 +25,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from etl.durable import sync_path, write_durably
 from etl.errors import ConfigurationError, DataError
 
 SUFFIXES = (".jsonl", ".jsonl.gz")
@@ -79,7 +80,7 @@ def write_receipt(file: Path, job: str, content: Mapping[str, Any]) -> Path:
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     write_durably(beside, json.dumps(content, ensure_ascii=False, indent=1).encode() + b"\n")
     beside.replace(path)
-    sync_folder(path.parent)
+    sync_path(path.parent)
     return path
 
 
@@ -116,20 +117,3 @@ def open_files(folder: Path) -> list[Path]:
 def finished_path(open_file: Path) -> Path:
     """Where a file stands once it is finished."""
     return open_file.with_name(open_file.name.removeprefix(".").removesuffix(OPEN_SUFFIX))
-
-
-def write_durably(path: Path, content: bytes) -> None:
-    """Writes a file and waits until it is on disk; its name is only once `sync_folder` has been called."""
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def sync_folder(folder: Path) -> None:
-    """Waits until the names in a folder are on disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
