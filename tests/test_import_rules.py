@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent
 # Lowest first. A module may import from its own line and from those above it.
 ORDER = [
     {"etl.errors", "etl.records", "etl.settings", "etl.faults", "etl.leftovers", "etl.yaml_words", "etl.durable", "etl.groups"},
+    {"etl.gunzip"},
     {"etl.jobs", "etl.jobs_forwarding", "etl.jobs_marks", "etl.jobs_strict", "etl.windows", "etl.reports"},
     {"etl.clients"},
     {"etl.connections"},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 import secrets
 import zipfile
@@ -14,6 +13,7 @@ from pathlib import Path
 from etl.clients.http import gunzipped
 from etl.clients.redact import clean
 from etl.errors import DamagedDownload
+from etl.gunzip import DAMAGED, gunzip
 
 _GZIP = b"\x1f\x8b"
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
@@ -116,10 +116,10 @@ def damaged_members(path: Path) -> list[str]:
                 damaged.append(f"{member.filename}: it is empty")
                 continue
             try:
-                with archive.open(member) as packed, gzip.GzipFile(fileobj=packed) as lines:
+                with archive.open(member) as packed, gunzip(packed) as lines:
                     while lines.read(_CHUNK):
                         pass
-            except (zipfile.BadZipFile, OSError, EOFError, zlib.error, ValueError, NotImplementedError) as error:
+            except (zipfile.BadZipFile, OSError, zlib.error, ValueError, NotImplementedError, *DAMAGED) as error:
                 damaged.append(f"{member.filename}: {error}")
     return damaged
 

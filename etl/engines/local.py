@@ -17,6 +17,7 @@ from etl.leftovers import own_name
 
 InvalidInput = duckdb.InvalidInputException  # a text that is no JSON, say
 Connection = Any  # duckdb.DuckDBPyConnection; the package has no complete types
+Workspace = tuple[Connection, Path]
 
 _MEMORY = "PROFILEMILL_MEMORY_LIMIT"
 _THREADS = "PROFILEMILL_THREADS"
@@ -40,7 +41,7 @@ def connect(temporary: Path | None = None) -> Connection:
 
 
 @contextlib.contextmanager
-def workspace(folder: Path) -> Iterator[tuple[Connection, Path]]:
+def workspace(folder: Path) -> Iterator[Workspace]:
     """A connection and a scratch folder below `folder`, both gone afterwards."""
     scratch = folder / own_name(secrets.token_hex(4))
     scratch.mkdir(parents=True)
@@ -50,6 +51,16 @@ def workspace(folder: Path) -> Iterator[tuple[Connection, Path]]:
     finally:
         connection.close()
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def in_order(connection: Connection) -> Iterator[None]:
+    """Queries without a join or a group give their rows in the order of what they read."""
+    connection.execute("SET preserve_insertion_order = true")
+    try:
+        yield
+    finally:
+        connection.execute("SET preserve_insertion_order = false")
 
 
 def arrow(connection: Connection, query: str, parameters: list[Any] | None = None) -> pa.Table:

@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
@@ -21,6 +22,8 @@ from deltalake.transaction import AddAction, RemoveAction
 from etl.engines.local import Connection
 from etl.engines.sql import identifier, quote
 from etl.errors import ConfigurationError
+
+_ARROW_TYPES = {"DATE": pa.date32(), "VARCHAR": pa.string(), "INTEGER": pa.int32(), "BIGINT": pa.int64()}
 
 
 @dataclass(frozen=True)
@@ -102,16 +105,35 @@ def files_of(table: Table, at: DeltaTable | None = None) -> list[DataFile]:
 
 def write_file(connection: Connection, query: str, table: Table, partition: Mapping[str, str], name: str) -> NewFile | None:
     """Writes the rows of `query` (without the partition columns) beside the committed files; None when there are none."""
-    folder = "/".join(f"{key}={value}" for key, value in partition.items())
-    relative = f"{folder}/{name}.parquet" if folder else f"{name}.parquet"
-    target = table.path / relative
-    target.parent.mkdir(parents=True, exist_ok=True)
+    relative, target = _place_of(table, partition, name)
     copied = connection.execute(f"COPY ({query}) TO {quote(str(target))} (FORMAT parquet, COMPRESSION zstd)").fetchone()
     rows = int(copied[0])
     if rows == 0:
         target.unlink(missing_ok=True)
         return None
     return NewFile(relative, rows, partition)
+
+
+def write_rows(rows: pa.Table, table: Table, partition: Mapping[str, str], name: str) -> NewFile:
+    """Writes rows (at least one, without the partition columns) beside the committed files."""
+    relative, target = _place_of(table, partition, name)
+    pq.write_table(rows, target, compression="zstd", compression_level=1)
+    return NewFile(relative, len(rows), partition)
+
+
+def _place_of(table: Table, partition: Mapping[str, str], name: str) -> tuple[str, Path]:
+    folder = "/".join(f"{key}={value}" for key, value in partition.items())
+    relative = f"{folder}/{name}.parquet" if folder else f"{name}.parquet"
+    target = table.path / relative
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return relative, target
+
+
+def with_partition(schema: pa.Schema, table: Table) -> pa.Schema:
+    """The schema with the partition columns."""
+    for name, type_ in table.partition_by.items():
+        schema = schema.append(pa.field(name, _ARROW_TYPES[type_]))
+    return schema
 
 
 def schema_of(connection: Connection, query: str, table: Table) -> pa.Schema:

@@ -16,12 +16,23 @@ def records_of(landed: Landed, load_ix: int) -> Iterator[pa.Table]:
 
     Raises DamagedDownload for a damaged member.
     """
-    for member_ix, member in enumerate(landed.members):
-        path = landed.folder / member
-        if landed.load.stream == STREAM and member == MEMBERS:
-            yield texts(snapshot_texts(inflate(path), snapshot_of(landed).extra()), load_ix, member_ix)
-            continue
-        before = 0
-        for block in blocks(path):
-            yield lines(block, load_ix, member_ix, before)
-            before += block.count(b"\n")
+    for member_ix in range(len(landed.members)):
+        yield from records_of_member(landed, load_ix, member_ix)
+
+
+def records_of_member(landed: Landed, load_ix: int, member_ix: int) -> Iterator[pa.Table]:
+    """The same of one member."""
+    member = landed.members[member_ix]
+    path = landed.folder / member
+    if is_table(landed, member):
+        yield texts(snapshot_texts(inflate(path), snapshot_of(landed).extra()), load_ix, member_ix)
+        return
+    before = 0
+    for block in blocks(path):
+        yield lines(block, load_ix, member_ix, before)
+        before += block.count(b"\n")
+
+
+def is_table(landed: Landed, member: str) -> bool:
+    """Whether a member is a table of a cohort's members; all others are JSON lines."""
+    return landed.load.stream == STREAM and member == MEMBERS

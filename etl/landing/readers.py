@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import gzip
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
 
 from etl.errors import DamagedDownload
+from etl.gunzip import DAMAGED, gunzip
 
 SCHEMA = pa.schema([("load_ix", pa.int32()), ("member_ix", pa.int32()), ("line", pa.int64()), ("text", pa.large_string())])
 
@@ -48,6 +48,44 @@ def blocks(path: Path, size: int = _BLOCK) -> Iterator[bytes]:
             yield carried
 
 
+@dataclass(frozen=True)
+class Block:
+    """Whole lines of a file, valid UTF-8: line n is `data[starts[n]:starts[n + 1]]`, its line feed included, and has the
+    number `before + n + 1`. Of lines that are no UTF-8 there are blanks in `data`, and the bytes in `broken`."""
+
+    data: bytes
+    starts: np.ndarray[Any, np.dtype[np.int64]]
+    before: int
+    broken: Mapping[int, bytes]
+
+    def text(self, n: int) -> str:
+        """The line as text; bytes that are not UTF-8 are replaced, and such a line starts with U+FFFD."""
+        return _decoded(self.broken.get(n) or self.data[self.starts[n] : self.starts[n + 1]])
+
+    def is_blank(self, n: int) -> bool:
+        return n not in self.broken and not self.data[self.starts[n] : self.starts[n + 1]].strip(_BLANKS)
+
+
+def text_blocks(path: Path, size: int = _BLOCK) -> Iterator[Block]:
+    """The lines of a file, gunzipped, in blocks of about `size` bytes, without a BOM. Raises DamagedDownload as `blocks` does."""
+    before = 0
+    for data in blocks(path, size):
+        block = data[len(_BOM) :] if before == 0 and data.startswith(_BOM) else data
+        if not block:
+            continue
+        if not block.endswith(b"\n"):
+            block += b"\n"
+        starts = _starts(block)
+        whole = pa.LargeStringArray.from_buffers(1, pa.py_buffer(np.array([0, len(block)], np.int64)), pa.py_buffer(block))
+        broken: dict[int, bytes] = {}
+        if not _is_text(whole):
+            parts = [block[starts[n] : starts[n + 1]] for n in range(len(starts) - 1)]
+            broken = {n: part for n, part in enumerate(parts) if not _is_utf8(part)}
+            block = b"".join(b" " * (len(part) - 1) + b"\n" if n in broken else part for n, part in enumerate(parts))
+        yield Block(block, starts, before, broken)
+        before += len(starts) - 1
+
+
 def raw_lines(path: Path) -> Iterator[bytes]:
     """The lines of a file, gunzipped, each with its line feed."""
     with _opened(path) as file:
@@ -60,8 +98,8 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
         with path.open("rb") as raw:
             zipped = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
-            yield cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if zipped else raw
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            yield gunzip(raw) if zipped else raw
+    except DAMAGED as error:
         raise DamagedDownload(
             "a gzip member is damaged",
             where={"member": path.name},
@@ -80,22 +118,20 @@ def lines(data: bytes, load_ix: int, member_ix: int, before: int = 0) -> pa.Tabl
     if not data.endswith(b"\n"):
         data += b"\n"
     buffer = np.frombuffer(data, dtype=np.uint8)
-    ends = np.flatnonzero(buffer == 10) + 1
-    offsets = np.concatenate(([0], ends)).astype(np.int64)
-    text = pa.LargeStringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(data))
-    numbers = np.arange(before + 1, before + len(ends) + 1, dtype=np.int64)
+    offsets = _starts(data)
+    count = len(offsets) - 1
+    text = pa.LargeStringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(data))
+    numbers = np.arange(before + 1, before + count + 1, dtype=np.int64)
     shortest = np.diff(offsets) <= 4  # only short lines can be blank in the usual file; the rest is checked below
-    blank = np.zeros(len(ends), dtype=bool)
+    blank = np.zeros(count, dtype=bool)
     for position in np.flatnonzero(shortest | (buffer[offsets[:-1]] <= 32)):
         blank[position] = not data[offsets[position] : offsets[position + 1]].strip(_BLANKS)
-    try:
-        text.validate(full=True)
-    except pa.ArrowInvalid:
-        text = pa.array([_decoded(data[offsets[n] : offsets[n + 1]]) for n in range(len(ends))], pa.large_string())
+    if not _is_text(text):
+        text = pa.array([_decoded(data[offsets[n] : offsets[n + 1]]) for n in range(count)], pa.large_string())
     table = pa.table(
         {
-            "load_ix": pa.array(np.full(len(ends), load_ix, dtype=np.int32)),
-            "member_ix": pa.array(np.full(len(ends), member_ix, dtype=np.int32)),
+            "load_ix": pa.array(np.full(count, load_ix, dtype=np.int32)),
+            "member_ix": pa.array(np.full(count, member_ix, dtype=np.int32)),
             "line": pa.array(numbers),
             "text": text,
         },
@@ -117,6 +153,27 @@ def texts(records: Iterable[tuple[int, str]], load_ix: int, member_ix: int) -> p
         np.array(numbers, dtype=np.int64),
     ]
     return pa.table([*(pa.array(column) for column in columns), pa.array(values, pa.large_string())], schema=SCHEMA)
+
+
+def _starts(data: bytes) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Where each line starts, and where the last one ends."""
+    return np.concatenate(([0], np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == 10) + 1)).astype(np.int64)
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_text(array: pa.Array) -> bool:
+    try:
+        array.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _decoded(line: bytes) -> str:

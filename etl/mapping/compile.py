@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass, field
 from enum import Enum
 
+from etl.engines.shred import Read
 from etl.engines.sql import identifier, quote
 from etl.mapping.conversions import text_of
 from etl.mapping.kinds import KINDS, Kind, full_date, plain_number, text_to_kind
@@ -20,11 +21,15 @@ from etl.mapping.registry import function_of
 from etl.mapping.tree import Call, Literal, Name, Node, Operation, calls_in, names_in
 from etl.mapping.write import write
 
-# What `Compiler` calls columns of the record and values that fields share; the second has the level in it.
-_COLUMN = "_c"
+# What `Compiler` calls columns of the record, values read from them, and what fields share; the last has the level in it.
+COLUMN = "_c"
+VALUE_COLUMN = "_t"
+READS = {"date": Read.DATE, "int": Read.INT, "number": Read.NUMBER, "bool": Read.BOOL}
 _SHARED = re.compile(r"\b_s([0-9]+)_[0-9]+\b")
 # Names with more dots than this have too many readings to spell out; the interpreter finds them.
 _MOST_STEPS = 5
+# The type of a column of members.
+MEMBERS = "MAP(VARCHAR, VARCHAR)"
 
 
 class Form(Enum):
@@ -50,10 +55,18 @@ def json_path(parts: tuple[str, ...]) -> str:
 
 @dataclass
 class Compiler:
-    """Collects the columns that the expressions of one mapping read. `time` is SQL for the message time in microseconds."""
+    """Collects the columns that the expressions of one mapping read. `time` is SQL for the message time in microseconds.
+
+    With `shredded` the columns of texts and members are there already, in the forms of `engines.shred`: no line has a
+    text that is open, so none gets a second look. `no_lists` are the columns whose lists are wanted as more than one
+    text, `values` those that are read as another kind too.
+    """
 
     time: str = "epoch_us(_time)"
+    shredded: bool = False
     columns: dict[str, str] = field(default_factory=dict)
+    no_lists: set[str] = field(default_factory=set)
+    values: list[tuple[str, Read]] = field(default_factory=list)
     _levels: list[dict[str, str]] = field(default_factory=list)
 
     def shared(self, sql: str) -> str:
@@ -69,8 +82,21 @@ class Compiler:
 
     def levels(self) -> tuple[dict[str, str], ...]:
         """Name -> SQL, level by level, each over the ones before it; the first is over `r`, the record's columns."""
-        columns = {self._name_of(key): f"r.{identifier(key)}" for key in self.columns}
+        columns = {self._name_of(key): f"r.{identifier(key)}" for key in self.read_from_json()}
         return (columns, *({name: sql for sql, name in names.items()} for names in self._levels))
+
+    def read_from_json(self) -> dict[str, str]:
+        """The columns that `from_json` has to read, with their types."""
+        return {key: type_ for key, type_ in self.columns.items() if not self.shredded or type_ == "JSON"}
+
+    def is_column(self, name: Name) -> bool:
+        """Whether a name's text is there as a column and has no other reading."""
+        return len(name.parts) == 1 and self._column_or_member(name.parts).startswith(COLUMN)
+
+    def members(self, parent: str) -> str | None:
+        """SQL of the flat members of an object of the record, as a map of texts; None where they are not there as a column."""
+        there = self.shredded and self.columns.setdefault(parent, MEMBERS) == MEMBERS
+        return self._name_of(parent) if there else None
 
     def column(self, key: str, type_: str = "VARCHAR") -> str:
         """SQL of a top-level column, read as `type_`. One key has one type; a second type reads it from the text."""
@@ -86,8 +112,23 @@ class Compiler:
         plain = self._plain_key(node)
         return None if plain is None else self.shared(full_date(plain))
 
+    def value(self, node: Node, kind: str) -> str | None:
+        """SQL of a key's value as a scalar kind, where that is there as a column: no text of it can fail to fit."""
+        if not self.shredded or kind not in READS or self._plain_key(node) is None:
+            return None
+        assert isinstance(node, Name)
+        one = (node.key, READS[kind])
+        if self.columns[node.key] != "VARCHAR":
+            return None
+        if one not in self.values:
+            self.values.append(one)
+        column = f"{VALUE_COLUMN}_{self.values.index(one)}"
+        return f"CAST({column} AS BOOLEAN)" if kind == "bool" else column
+
     def field(self, node: Node, kind: Kind) -> str:
         """SQL of the node's value as the kind's column type; null where it does not fit."""
+        if value := self.value(node, kind.name):
+            return value
         if isinstance(node, Name | Literal) and not kind.is_list and not kind.is_map:
             sure = self._surely(node, kind.name)
             found = text_to_kind(self.text(node), kind.name)
@@ -110,8 +151,7 @@ class Compiler:
         if isinstance(node, Literal) or not is_spelled_out(node):
             return self.text(node)
         paths = readings_of(node)
-        found = [_or_slow(self._plain_at(path), f"json_extract(text, {json_path(path)})", path, "pm_single_text") for path in paths]
-        return self.shared(_coalesce(found))
+        return self.shared(_coalesce([self._looked_at_twice(self._plain_at(path), path, "pm_single_text") for path in paths]))
 
     def plain_text(self, name: Name) -> str:
         """SQL of the value as DuckDB prints it: lists and objects as JSON text."""
@@ -154,10 +194,10 @@ class Compiler:
         return plain_number(plain, KINDS[kind].sql) if plain is not None and kind in ("int", "number") else None
 
     def _plain_key(self, node: Node) -> str | None:
-        return self._plain_at(node.parts) if isinstance(node, Name) and len(node.parts) == 1 else None
+        return self._column_or_member(node.parts) if isinstance(node, Name) and len(node.parts) == 1 else None
 
     def _name_of(self, key: str) -> str:
-        return f"{_COLUMN}_{list(self.columns).index(key)}"
+        return f"{COLUMN}_{list(self.columns).index(key)}"
 
     def _fast(self, node: Node) -> Sql | None:
         if isinstance(node, Call):
@@ -188,12 +228,22 @@ class Compiler:
         return self.json_text(name)
 
     def _plain_at(self, path: tuple[str, ...]) -> str:
+        if len(path) == 1:
+            self.no_lists.add(path[0])
+        return self._column_or_member(path)
+
+    def _text_at(self, path: tuple[str, ...]) -> str:
+        return self._looked_at_twice(self._column_or_member(path), path, "pm_text_of")
+
+    def _column_or_member(self, path: tuple[str, ...]) -> str:
         if len(path) == 1 and self.columns.setdefault(path[0], "VARCHAR") == "VARCHAR":
             return self._name_of(path[0])
         return f"json_extract_string(text, {json_path(path)})"
 
-    def _text_at(self, path: tuple[str, ...]) -> str:
-        return _or_slow(self._plain_at(path), f"json_extract(text, {json_path(path)})", path, "pm_text_of")
+    def _looked_at_twice(self, fast: str, path: tuple[str, ...], slow: str) -> str:
+        if self.shredded and fast.startswith(COLUMN):
+            return fast
+        return _or_slow(fast, f"json_extract(text, {json_path(path)})", path, slow)
 
 
 def is_spelled_out(name: Name, most: int = _MOST_STEPS) -> bool:
@@ -228,7 +278,7 @@ def _or_slow(fast: str, in_text: str, path: tuple[str, ...], slow: str) -> str:
 
     DuckDB prints an exponent as `1e+21` where it reads a column, and as `1e21` where it looks a member up.
     """
-    is_column = fast.startswith(_COLUMN) and len(path) == 1
+    is_column = fast.startswith(COLUMN) and len(path) == 1
     exponent = f"contains({fast}, 'e+') OR contains({fast}, 'e-')" if is_column else f"contains({fast}, 'e')"
     # Lists start with '[', floats with a digit or a sign, both below ':', and no float has more than 24 characters.
     # Most texts start with a letter above '\\', so that one comparison is all they cost.

@@ -15,9 +15,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pyarrow as pa
+
+from etl.engines.shred import Shredded, Use, Wanted
 from etl.engines.sql import identifier, quote
 from etl.errors import MappingError
-from etl.mapping.compile import Compiler
+from etl.mapping.compile import COLUMN, MEMBERS, VALUE_COLUMN, Compiler
+from etl.mapping.functions.todate import FULL_LAYOUT, full_layout_value
 from etl.mapping.kinds import KINDS
 from etl.mapping.layouts import short_fraction
 from etl.mapping.model import Field, Mapping, Source
@@ -40,6 +44,7 @@ class Plan:
 
     `misfits`: fields whose values can fail to fit, with the SQL of their raw text. `shorts`: fields read by a layout with
     a fraction. `guarded`: fields none of whose sources is unguarded, with the SQL over the flags that says whether one was open.
+    `wanted`: of a plan for shredded lines, what they are to have; its records then are what `shredded_table` gives.
     """
 
     columns: str
@@ -51,13 +56,20 @@ class Plan:
     misfits: dict[str, str]
     shorts: tuple[str, ...]
     guarded: dict[str, str]
+    wanted: Wanted | None
+    names: dict[str, str]
 
-    def query(self, records: str, *, all_json: bool = False) -> str:
+    def query(self, records: str, *, all_json: bool = False, with_misfits: bool = False) -> str:
         """The whole statement over the table or query `records`. With `all_json` every line is taken to be JSON, which
-        saves a look at each: the statement fails where one is not."""
-        columns = ",\n    ".join(self.selected)
+        saves a look at each: the statement fails where one is not. With `with_misfits` there is a column `_text` too:
+        the record's text, where a value of it did not fit."""
+        columns = ",\n    ".join([*self.selected, *(["text AS _text"] if with_misfits else [])])
         source = _over(self.values, self._guarded(records, all_json))
-        return f"SELECT load_ix, member_ix, line, _time, _key,\n    {columns}\nFROM {source}"
+        found = f"SELECT load_ix, member_ix, line, _time, _key,\n    {columns}\nFROM {source}"
+        if not with_misfits:
+            return found
+        any_misfit = " OR ".join(identifier("_misfit_" + name) for name in self.misfits) or "FALSE"
+        return f"SELECT * REPLACE (CASE WHEN {any_misfit} THEN _text END AS _text)\nFROM ({found})"
 
     def raws(self, records: str, fields: Sequence[str]) -> str:
         """SQL for the raw texts of some of the `misfits`: `load_ix`, `member_ix`, `line`, and a column of each field's name."""
@@ -65,10 +77,14 @@ class Plan:
         return f"SELECT load_ix, member_ix, line, {columns} FROM {self._guarded(records, False)}"
 
     def _guarded(self, records: str, all_json: bool) -> str:
-        chosen = _STARTS_AS_OBJECT if all_json else IS_OBJECT
-        # Joined while rows are narrow: a join passes each column on behind a selection, which costs every later step.
-        source = f"{records} JOIN loads USING (load_ix) WHERE {chosen}"
-        found = f"(SELECT load_ix, member_ix, line, text, fallback_time, from_json(text, {self.columns}) AS r FROM {source})"
+        if self.wanted:
+            read = f", from_json(text, {self.columns}) AS r" if self.columns else ""
+            found = f"(SELECT *{read} FROM {records})"
+        else:
+            chosen = _STARTS_AS_OBJECT if all_json else IS_OBJECT
+            # Joined while rows are narrow: a join passes each column on behind a selection, which costs every later step.
+            source = f"{records} JOIN loads USING (load_ix) WHERE {chosen}"
+            found = f"(SELECT load_ix, member_ix, line, text, fallback_time, from_json(text, {self.columns}) AS r FROM {source})"
         for level in self.levels:
             found = _over(level, found)
         if self.where:
@@ -84,8 +100,22 @@ def _over(level: dict[str, str], source: str) -> str:
     return f"(SELECT *, {columns}\nFROM {source})"
 
 
-def plan(mapping: Mapping) -> Plan:
-    """The statement of a checked mapping. Raises MappingError for one that gives events: those are made one by one (`apply`)."""
+def shredded_table(plan: Plan, shredded: Shredded, columns: dict[str, pa.Array]) -> pa.Table:
+    """The records of a plan for shredded lines: their columns, and `load_ix`, `member_ix`, `line`, `text` and
+    `fallback_time` as given."""
+    assert plan.wanted is not None
+    found = dict(columns)
+    for key in plan.wanted.uses:
+        found[plan.names[key]] = shredded.members[key] if key in shredded.members else shredded.texts[key]
+    values = {f"{VALUE_COLUMN}_{n}": shredded.values[one] for n, one in enumerate(plan.wanted.values)}
+    return pa.table(found | values)
+
+
+def plan(mapping: Mapping, *, shredded: bool = False) -> Plan:
+    """The statement of a checked mapping: over lines of JSON, or over lines that `engines.shred` took.
+
+    Raises MappingError for a mapping that gives events: those are made one by one (`apply`).
+    """
     if mapping.gives_events:
         raise MappingError(
             f"the mapping {mapping.name} gives events to send on, not fields of profiles",
@@ -93,7 +123,7 @@ def plan(mapping: Mapping) -> Plan:
             next_step="name a mapping without `into: event`",
         )
     # Before there is a message time, date math has nothing to start from.
-    compiler = Compiler(time=_NO_TIME)
+    compiler = Compiler(time=_NO_TIME, shredded=shredded)
     upload = f"coalesce({compiler.field(_UPLOAD_TIME, KINDS['date'])}, fallback_time)"
     time = compiler.field(mapping.time.node, KINDS["date"]) if mapping.time else None
     key = f"nullif({compiler.text(mapping.key.node)}, '')" if mapping.key else "CAST(NULL AS VARCHAR)"
@@ -101,8 +131,9 @@ def plan(mapping: Mapping) -> Plan:
     compiler.time = "epoch_us(_time)"
     made = [_Columns(compiler, field, n) for n, field in enumerate(mapping.fields)]
     times = {"_time": f"coalesce({time}, {upload})" if time else upload, "_upload": upload, "_key": key}
+    columns = compiler.read_from_json() or ({} if shredded else {"_": "VARCHAR"})
     return Plan(
-        columns=quote(json.dumps(compiler.columns or {"_": "VARCHAR"}, ensure_ascii=False)),
+        columns=quote(json.dumps(columns, ensure_ascii=False)) if columns else "",
         levels=(*compiler.levels(), times),
         guards={name: sql for one in made for name, sql in one.guards.items()},
         values={one.value: one.sql for one in made},
@@ -111,7 +142,18 @@ def plan(mapping: Mapping) -> Plan:
         misfits={one.field.name: one.raw for one in made if one.raw is not None},
         shorts=tuple(one.field.name for one in made if one.short is not None),
         guarded={one.field.name: one.open for one in made if one.open is not None},
+        wanted=_wanted(compiler) if shredded else None,
+        names={key: f"{COLUMN}_{n}" for n, key in enumerate(compiler.columns)},
     )
+
+
+def _wanted(compiler: Compiler) -> Wanted:
+    texts = {key: Use.TEXT_OF_NO_LIST if key in compiler.no_lists else Use.TEXT for key in _columns_of(compiler, "VARCHAR")}
+    return Wanted(texts | dict.fromkeys(_columns_of(compiler, MEMBERS), Use.MEMBERS), tuple(compiler.values))
+
+
+def _columns_of(compiler: Compiler, type_: str) -> list[str]:
+    return [key for key, one in compiler.columns.items() if one == type_]
 
 
 class _Columns:
@@ -128,19 +170,31 @@ class _Columns:
         # Of several sources the last that gives a value counts.
         self.sql = values[0] if len(values) == 1 else f"coalesce({', '.join(reversed(values))})"
         self.open = " OR ".join(self.guards) if None not in names else None
-        raws = [_if(name, raw) for one, name in guarded if (raw := _raw(compiler, one, field)) is not None]
-        self.raw = None if not raws else raws[0] if len(raws) == 1 else f"coalesce({', '.join(raws)})"
+        raws = [(one, _if(name, raw)) for one, name in guarded if (raw := _raw(compiler, one, field)) is not None]
+        # What is there as a value does fit.
+        open_ = [raw for one, raw in raws if not _value(compiler, one, field)]
+        self.raw = None if not open_ else open_[0] if len(open_) == 1 else f"coalesce({', '.join(open_)})"
         shorts = [_if(name, short) for one, name in guarded if (short := _short(compiler, one)) is not None]
         self.short = f"({' OR '.join(shorts)})" if shorts else None
         self.selected = [*self.guards, f"{self.value} AS {identifier(field.name)}"]
         if self.raw:
             self.selected.append(f"({self.value} IS NULL AND {self.raw} <> '') AS {identifier('_misfit_' + field.name)}")
+        elif raws:
+            self.selected.append(f"FALSE AS {identifier('_misfit_' + field.name)}")
         if self.short:
             self.selected.append(f"({self.value} IS NOT NULL AND {self.short}) AS {identifier('_short_' + field.name)}")
 
 
 def _if(guard: str | None, sql: str) -> str:
     return f"CASE WHEN {guard} THEN {sql} END" if guard else sql
+
+
+def _value(compiler: Compiler, source: Source, field: Field) -> str | None:
+    """SQL of the source's value where it is there as a column (`Compiler.value`)."""
+    node = source.expression.node
+    if isinstance(node, Call) and node.name == "todate" and field.kind.name == "date":
+        return full_layout_value(compiler, node)
+    return compiler.value(node, field.kind.name)
 
 
 def _raw(compiler: Compiler, source: Source, field: Field) -> str | None:
@@ -171,5 +225,7 @@ def _short(compiler: Compiler, source: Source) -> str | None:
     if not isinstance(node, Call) or node.name != "todate" or len(node.arguments) < 2 or not isinstance(node.arguments[0], Literal):
         return None
     short = short_fraction(str(node.arguments[0].value), compiler.text(node.arguments[1]))
+    if full_layout_value(compiler, node):
+        return f"strlen({compiler.text(node.arguments[1])}) < {len(FULL_LAYOUT)}"
     in_full = compiler.full_date(node.arguments[1])
     return f"({in_full} IS NULL AND {short})" if short and in_full else short

@@ -5,33 +5,52 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from etl.engines.local import Connection, rows
 from etl.engines.sql import identifier
 from etl.mapping import Mapping
 from etl.mapping.plan import Plan
+from etl.pipeline.mapped_rows import by_load
 from etl.records import masked
 from etl.reports import MOST_SAMPLES, FieldCounts
 
 _LONGEST_SAMPLE = 60
 
 
-def count_loads(connection: Connection, plan: Plan, fields: list[str]) -> dict[int, dict[str, Any]]:
-    """By `load_ix`: `_rows`, `_unidentified`, `_early`, `_rejects`, and `_fields`, a FieldCounts for each field."""
-    parts = [
-        "count(*) AS _rows",
-        "count(*) FILTER (_identity IS NULL) AS _unidentified",
-        "count(*) FILTER (_early) AS _early",
-        *(f"count({identifier(name)}) AS {identifier('values ' + name)}" for name in fields),
-        *(f"count(*) FILTER ({_misfit(name)}) AS {identifier('misfits ' + name)}" for name in plan.misfits),
-        *(f"count(*) FILTER ({identifier('_short_' + name)}) AS {identifier('short_fractions ' + name)}" for name in plan.shorts),
-        *(f"count(*) FILTER (NOT ({open_})) AS {identifier('skipped ' + name)}" for name, open_ in plan.guarded.items()),
-    ]
-    found = rows(connection, f"SELECT load_ix, {', '.join(parts)} FROM identified GROUP BY load_ix")
+def count_loads(connection: Connection, plan: Plan, fields: list[str], mapped: pa.Table, rejects: pa.Table) -> dict[int, dict[str, Any]]:
+    """By `load_ix`: `_rows`, `_unidentified`, `_early`, `_rejects`, and `_fields`, a FieldCounts for each field.
+
+    `mapped` is the table of that name too.
+    """
+    found = [_counted(ix, rows_, plan, fields) for ix, rows_ in by_load(mapped).items()]
+    if plan.guarded:
+        parts = [f"count(*) FILTER (NOT ({open_})) AS {identifier('skipped ' + name)}" for name, open_ in plan.guarded.items()]
+        skipped = {row["load_ix"]: row for row in rows(connection, f"SELECT load_ix, {', '.join(parts)} FROM mapped GROUP BY load_ix")}
+        found = [row | skipped[row["load_ix"]] for row in found]
     samples = _samples(connection, plan, [name for name in plan.misfits if any(row["misfits " + name] for row in found)])
     counts = {row["load_ix"]: {**row, "_fields": _by_field(row, fields, samples.get(row["load_ix"], {}))} for row in found}
-    for row in rows(connection, "SELECT load_ix, count(*) AS n FROM rejects GROUP BY load_ix"):
-        counts.setdefault(row["load_ix"], {})["_rejects"] = row["n"]
+    for ix, lines in by_load(rejects).items():
+        counts.setdefault(ix, {})["_rejects"] = len(lines)
     return counts
+
+
+def _counted(ix: int, mapped: pa.Table, plan: Plan, fields: list[str]) -> dict[str, Any]:
+    """The counts of one load; nulls are counted as Arrow keeps them, without a look at the values."""
+    found: dict[str, Any] = {
+        "load_ix": ix,
+        "_rows": len(mapped),
+        "_unidentified": mapped["_identity"].null_count,
+        "_early": _true(mapped["_early"]),
+    }
+    found |= {"values " + name: len(mapped) - mapped[name].null_count for name in fields}
+    found |= {"misfits " + name: _true(mapped["_misfit_" + name]) for name in plan.misfits}
+    return found | {"short_fractions " + name: _true(mapped["_short_" + name]) for name in plan.shorts}
+
+
+def _true(column: pa.ChunkedArray) -> int:
+    return pc.sum(column).as_py() or 0
 
 
 def leave_out_samples(counts: dict[int, dict[str, Any]], mapping: Mapping) -> None:
@@ -82,7 +101,11 @@ def _by_field(row: dict[str, Any], fields: list[str], samples: dict[str, list[st
     return found
 
 
-def _samples(connection: Connection, plan: Plan, names: list[str], records: str = "chosen") -> dict[int, dict[str, list[str]]]:
+# The texts of records with a misfit stand beside what they were mapped to.
+_MISFITS = "(SELECT load_ix, member_ix, line, _text AS text FROM mapped WHERE _text IS NOT NULL)"
+
+
+def _samples(connection: Connection, plan: Plan, names: list[str], records: str = _MISFITS) -> dict[int, dict[str, list[str]]]:
     """Up to three masked texts per load and field that did not fit; only fields that have any are looked at."""
     found: dict[int, dict[str, list[str]]] = {}
     for name in names:

@@ -13,26 +13,25 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
-from etl.engines.local import Connection, InvalidInput, arrow, rows
-from etl.engines.sql import identifier, quote
+from etl.engines.local import Connection, Workspace, arrow
 from etl.groups import groups_of
 from etl.lake.attempts import file_name, remove_attempts
 from etl.lake.layout import Lake
 from etl.lake.loads import Load, commit_loads, current_loads
-from etl.lake.tables import NewFile, Table, commit, schema_of, write_file
+from etl.lake.tables import NewFile, Table, commit, with_partition, write_rows
 from etl.landing.manifest import Landed, LoadId
 from etl.landing.members import records_of
 from etl.landing.store import drop_attempts
 from etl.mapping import Mapping, udfs
-from etl.mapping.pii import hashed_query
-from etl.mapping.plan import JSON_BUT_NOT_OBJECT, NOT_OBJECT, plan
 from etl.pipeline.counting import count_loads, fields_from, fields_text, leave_out_samples
+from etl.pipeline.mapped_rows import by_load, without_duplicates
+from etl.pipeline.reading import Digest, Digests, MappedRecords, pieces_of
 from etl.profiles import sums
 from etl.profiles.fields import StreamFields, of_mapping, remember
-from etl.profiles.fragments import id_column, identified_query, make_fragments, records_query
-from etl.profiles.privacy import without_suppressed
+from etl.profiles.fragments import make_fragments, records_query
 from etl.records import LONGEST_SHOWN, masked
 from etl.reports import ImportReport
 from etl.settings import Clock
@@ -43,6 +42,8 @@ BATCH_BYTES = 96 * 1024 * 1024
 _GZIP_FACTOR = 12
 _MOST_LOADS = 200
 
+# A table and rows for it, with `load_ix`.
+Made = tuple[Table, pa.Table]
 # A table, the schema of its new files, and these files.
 Written = tuple[Table, pa.Schema, list[NewFile]]
 
@@ -78,17 +79,20 @@ class _Batch:
 
     def __init__(self, settings: Ingest, fields: StreamFields, landed: list[Landed]) -> None:
         self.settings, self.fields, self.landed = settings, fields, landed
-        self.lake, self.plan = settings.lake, plan(settings.mapping)
+        self.lake = settings.lake
         self.report = ImportReport(settings.job)
 
     def run(self) -> ImportReport:
-        with self.lake.workspace() as (connection, _):
+        with self.lake.workspace() as workspace:
+            connection, _ = workspace
             udfs.register(connection)
             sums.register(connection)
-            digests = self._read(connection)
             before = current_loads(self.lake)
-            kept = [ix for ix, attempt in enumerate(self.landed) if self._is_news(attempt, digests[ix], before)]
-            committed = self._load(connection, kept, digests, before) if kept else []
+            # What is loaded already is compared before it is mapped; most of it is as it was.
+            known = [] if self.settings.remap else [ix for ix, one in enumerate(self.landed) if str(one.load) in before]
+            digests = self._digests_of(connection, known)
+            kept = [ix for ix, one in enumerate(self.landed) if ix not in digests or self._is_news(one, digests[ix], before)]
+            committed = self._load(workspace, kept, before) if kept else []
         # Only attempts that are known to be out: another run may be about to load its own of the same hour.
         counting = {row.attempt for row in committed}
         # A lake that is built beside reads the raw files of another one, which are not its to remove.
@@ -98,34 +102,18 @@ class _Batch:
         drop_attempts(self.lake.landing, [attempt_folder(self.lake.landing, row) for row in replaced])
         return self.report
 
-    def _read(self, connection: Connection) -> dict[int, dict[str, Any]]:
-        """Makes the tables `records` and `loads`; lines and digest per load."""
-        # In a table of the database, not in Arrow: what does not fit into its memory limit is spilled to disk.
-        connection.execute("CREATE TEMP TABLE records (load_ix INTEGER, member_ix INTEGER, line BIGINT, text VARCHAR)")
-        for ix, one in enumerate(self.landed):
-            for member in records_of(one, ix):
-                connection.register("member", member)
-                connection.execute("INSERT INTO records SELECT * FROM member")
-                connection.unregister("member")
-        times = [one.time.astimezone(UTC) for one in self.landed]
-        loads = {
-            "load_ix": pa.array(range(len(times)), pa.int32()),
-            "fallback_time": pa.array(times, pa.timestamp("us", tz="UTC")),
-        }
-        connection.register("loads", pa.table(loads))
-        # Sorted record hashes: the same records in another order or other files are the same content.
-        hashes = "SELECT load_ix, CAST(hash(text) AS VARCHAR) AS h FROM records"
-        found = rows(
-            connection,
-            f"""SELECT load_ix, count(h) AS lines, sha256(coalesce(string_agg(h, ',' ORDER BY h), '')) AS digest
-            FROM loads LEFT JOIN ({hashes}) USING (load_ix) GROUP BY load_ix""",
-        )
-        return {row["load_ix"]: row for row in found}
+    def _digests_of(self, connection: Connection, chosen: Iterable[int]) -> dict[int, Digest]:
+        """Lines and digest of attempts, by their place."""
+        digests = Digests(connection)
+        for ix in chosen:
+            for table in records_of(self.landed[ix], ix):
+                digests.add(table)
+        return digests.of(chosen)
 
-    def _is_news(self, attempt: Landed, found: dict[str, Any], before: dict[str, Load]) -> bool:
+    def _is_news(self, attempt: Landed, found: Digest, before: dict[str, Load]) -> bool:
         old = before.get(str(attempt.load))
-        if not self._wanted(found["lines"], found["digest"], old):
-            listed = self.report.unchanged if old and old.digest == found["digest"] else self.report.shrunk
+        if not self._wanted(found.lines, found.digest, old):
+            listed = self.report.unchanged if old and old.digest == found.digest else self.report.shrunk
             listed.append(str(attempt.load))
             return False
         return True
@@ -137,12 +125,11 @@ class _Batch:
             return False
         return lines >= old.lines or self.settings.force
 
-    def _load(self, connection: Connection, kept: list[int], digests: dict[int, dict[str, Any]], before: dict[str, Load]) -> list[Load]:
-        mapped = any(digests[ix]["lines"] for ix in kept)
-        counts = self._map(connection, kept) if mapped else {}
+    def _load(self, workspace: Workspace, kept: list[int], before: dict[str, Load]) -> list[Load]:
+        digests, counts, made = self._map(workspace, kept)
         loads = [self._row(ix, digests[ix], counts.get(ix, {})) for ix in kept]
         with self.lake.writing():
-            committed = self._commit(loads, self._write(connection, kept) if mapped else [])
+            committed = self._commit(loads, [self._written(table, rows_) for table, rows_ in made])
             self._forget([row.attempt for row in loads if row.attempt not in {one.attempt for one in committed}], with_fragments=True)
             self._forget([before[row.load].attempt for row in committed if row.load in before], with_fragments=False)
         self._account(committed, before)
@@ -154,44 +141,40 @@ class _Batch:
                 commit(table, schema, add=files)
         return commit_loads(self.lake, loads, lambda new, old: self._wanted(new.lines, new.digest, old))
 
-    def _map(self, connection: Connection, kept: list[int]) -> dict[int, dict[str, Any]]:
-        """Maps the records of the kept attempts, and counts what comes of them, per load."""
-        chosen = ", ".join(str(ix) for ix in kept)
-        connection.execute(f"CREATE TEMP VIEW chosen AS SELECT * FROM records WHERE load_ix IN ({chosen})")
-        all_json = self._make_mapped(connection)
-        duplicates = _drop_duplicates(connection)
+    def _map(self, workspace: Workspace, kept: list[int]) -> tuple[dict[int, Digest], dict[int, dict[str, Any]], list[Made]]:
+        """Maps the records of the kept attempts. Lines and digest of each, what came of them, and the rows for the tables;
+        the last two are empty where there are no records."""
+        connection, _ = workspace
+        mapped = MappedRecords(workspace, self.lake, self.settings.mapping, self.fields, [one.time for one in self.landed])
+        for ix in kept:
+            for piece in pieces_of(self.landed[ix], ix, mapped.shredded):
+                mapped.add(piece)
+        digests = mapped.digests.of(kept)
+        if not any(one.lines for one in digests.values()):
+            return digests, {}, []
+        found, not_object = mapped.finish()
+        found, duplicates = without_duplicates(connection, found)
+        connection.register("mapped", found)
         connection.execute(f"CREATE TEMP VIEW identified AS {records_query('mapped')}")
-        make_fragments(connection, "identified", self.fields)
-        self._make_rejects(connection, JSON_BUT_NOT_OBJECT if all_json else NOT_OBJECT)
-        counts = count_loads(connection, self.plan, [field.name for field in self.fields.fields])
+        rejects = self._rejects(connection, not_object)
+        counts = count_loads(connection, mapped.careful, [field.name for field in self.fields.fields], found, rejects)
         leave_out_samples(counts, self.settings.mapping)
         for ix, count in duplicates.items():
             counts[ix]["_duplicates"] = count
-        return counts
+        fragments = make_fragments(connection, "identified", self.fields)
+        stream = self.lake.stream(self.fields.stream)
+        return (
+            digests,
+            counts,
+            [(stream, self._rows(found)), (self.lake.fragments(self.fields.stream), fragments), (self.lake.rejects, rejects)],
+        )
 
-    def _make_mapped(self, connection: Connection) -> bool:
-        """Makes the table `mapped`; whether every chosen line is JSON.
-
-        Most files are whole, so a look at each line beforehand, as long as the reading itself, is mostly wasted.
-        """
-        try:
-            self._map_records(connection, all_json=True)
-        except InvalidInput:
-            self._map_records(connection, all_json=False)
-            return False
-        return True
-
-    def _map_records(self, connection: Connection, *, all_json: bool) -> None:
-        mapped = f"({hashed_query(connection, self.plan.query('chosen', all_json=all_json), self.settings.mapping)})"
-        identified = without_suppressed(connection, self.lake, identified_query(mapped, self.fields), self.fields.by)
-        connection.execute(f"CREATE TEMP TABLE mapped AS {identified}")
-
-    def _make_rejects(self, connection: Connection, not_object: str) -> None:
+    def _rejects(self, connection: Connection, not_object: str) -> pa.Table:
         bad = arrow(
             connection,
             f"""SELECT load_ix, member_ix, line, left(text, {LONGEST_SHOWN * 4}) AS text,
             CASE WHEN starts_with(text, chr(65533)) THEN 'not_utf8' WHEN json_valid(text) THEN 'not_an_object' ELSE 'not_json' END AS code
-            FROM chosen WHERE {not_object}""",
+            FROM records WHERE {not_object}""",
         ).to_pylist()
         schema = pa.schema(
             [
@@ -215,9 +198,9 @@ class _Batch:
             }
             for row in bad
         ]
-        connection.register("rejects", pa.Table.from_pylist(made, schema=schema))
+        return pa.Table.from_pylist(made, schema=schema)
 
-    def _row(self, ix: int, found: dict[str, Any], counts: dict[str, Any]) -> Load:
+    def _row(self, ix: int, found: Digest, counts: dict[str, Any]) -> Load:
         attempt = self.landed[ix]
         rejects = counts.get("_rejects", 0)
         return Load(
@@ -228,15 +211,15 @@ class _Batch:
             attempt=attempt.attempt,
             date=attempt.time.astimezone(UTC).date(),
             time=attempt.time.astimezone(UTC),
-            lines=found["lines"],
-            records=found["lines"] - rejects,
+            lines=found.lines,
+            records=found.lines - rejects,
             rows=counts.get("_rows", 0),
             duplicates=counts.get("_duplicates", 0),
             rejects=rejects,
             unidentified=counts.get("_unidentified", 0),
             early=counts.get("_early", 0),
             bytes=attempt.size,
-            digest=found["digest"],
+            digest=found.digest,
             mapping=self.fields.fingerprint,
             job=self.settings.job,
             misfits=fields_text(counts.get("_fields", {})),
@@ -244,42 +227,28 @@ class _Batch:
             committed_at=self.settings.clock.now(),
         )
 
-    def _write(self, connection: Connection, kept: list[int]) -> list[Written]:
-        """Writes one file per load and table; nothing is committed yet."""
-        stream = self.fields.stream
-        members = pa.table(
-            {
-                "load_ix": pa.array([ix for ix, one in enumerate(self.landed) for _ in one.members], pa.int32()),
-                "member_ix": pa.array([n for one in self.landed for n in range(len(one.members))], pa.int32()),
-                "_member": pa.array([name for one in self.landed for name in one.members], pa.string()),
-            }
-        )
-        connection.register("members", members)
-        names = ", ".join(identifier(field.name) for field in self.fields.fields)
-        ids = ", ".join(id_column(name) for name in self.fields.by)
-        mapped = f"SELECT load_ix, {names}, _time, _key, _member, line AS _line FROM mapped JOIN members USING (load_ix, member_ix)"
-        sources = [
-            (self.lake.stream(stream), mapped),
-            (
-                self.lake.fragments(stream),
-                f"SELECT * EXCLUDE (_identity{', ' + ids if ids else ''}), _identity{', ' + ids if ids else ''} FROM fragments",
-            ),
-            (self.lake.rejects, "SELECT * FROM rejects"),
-        ]
-        written = []
-        for table, query in sources:
-            filled = {row["load_ix"] for row in rows(connection, f"SELECT DISTINCT load_ix FROM ({query})")}
-            files = []
-            for ix in sorted(filled):
-                attempt = self.landed[ix]
-                labels = f"{quote(str(attempt.load))} AS load, {quote(attempt.attempt)} AS _attempt"
-                one = f"SELECT * EXCLUDE (load_ix), {labels} FROM ({query}) WHERE load_ix = {ix}"
-                partition = {"date": attempt.time.astimezone(UTC).date().isoformat()}
-                file = write_file(connection, one, table, partition, file_name(str(attempt.load), attempt.attempt))
-                files += [file] if file else []
-            schema = schema_of(connection, f"SELECT * EXCLUDE (load_ix), '' AS load, '' AS _attempt FROM ({query})", table)
-            written.append((table, schema, files))
-        return written
+    def _rows(self, mapped: pa.Table) -> pa.Table:
+        """The columns of the stream's table, and `load_ix`."""
+        names = pa.array([name for one in self.landed for name in one.members], pa.string())
+        firsts = np.cumsum([0, *(len(one.members) for one in self.landed)])
+        members = names.take(pa.array(firsts[mapped["load_ix"].to_numpy()] + mapped["member_ix"].to_numpy()))
+        columns = ["load_ix", *(field.name for field in self.fields.fields), "_time", "_key"]
+        return mapped.select(columns).append_column("_member", members).append_column("_line", mapped["line"])
+
+    def _written(self, table: Table, made: pa.Table) -> Written:
+        """Writes one file per load; nothing is committed yet."""
+        files = []
+        for ix, rows_ in by_load(made).items():
+            attempt = self.landed[ix]
+            labelled = rows_.drop_columns("load_ix")
+            for name, value in (("load", str(attempt.load)), ("_attempt", attempt.attempt)):
+                labelled = labelled.append_column(name, pa.repeat(value, len(labelled)))
+            partition = {"date": attempt.time.astimezone(UTC).date().isoformat()}
+            files.append(write_rows(labelled, table, partition, file_name(str(attempt.load), attempt.attempt)))
+        none = made.slice(0, 0).drop_columns("load_ix")
+        for name in ("load", "_attempt"):
+            none = none.append_column(name, pa.array([], pa.string()))
+        return table, with_partition(none.schema, table), files
 
     def _account(self, committed: list[Load], before: dict[str, Load]) -> None:
         report = self.report
@@ -307,26 +276,10 @@ class _Batch:
 def content_of(settings: Ingest, landed: Landed) -> tuple[int, str]:
     """The lines and the digest of an attempt, as its row in `loads` has them."""
     with settings.lake.workspace() as (connection, _):
-        found = _Batch(settings, of_mapping(settings.mapping), [landed])._read(connection)[0]
-    return found["lines"], found["digest"]
+        found = _Batch(settings, of_mapping(settings.mapping), [landed])._digests_of(connection, [0])[0]
+    return found.lines, found.digest
 
 
 def attempt_folder(landing: Path, load: Load) -> Path:
     """Where the raw files of a committed load stand."""
     return landing / LoadId(load.stream, load.scope, load.unit).folder / load.attempt
-
-
-def _drop_duplicates(connection: Connection) -> dict[int, int]:
-    """Keeps the last row of each key within a load; how many rows went, per load."""
-    place = "CAST(member_ix AS BIGINT) * 4294967296 + line"
-    connection.execute(
-        f"""CREATE TEMP TABLE repeated AS SELECT load_ix, _key, max({place}) AS last, count(*) - 1 AS extra
-        FROM mapped WHERE _key IS NOT NULL GROUP BY load_ix, _key HAVING count(*) > 1"""
-    )
-    found = rows(connection, "SELECT load_ix, CAST(sum(extra) AS BIGINT) AS n FROM repeated GROUP BY load_ix")
-    if found:
-        connection.execute(
-            f"""DELETE FROM mapped USING repeated WHERE mapped.load_ix = repeated.load_ix AND mapped._key = repeated._key
-            AND {place.replace("member_ix", "mapped.member_ix").replace("line", "mapped.line")} < repeated.last"""
-        )
-    return {row["load_ix"]: row["n"] for row in found}

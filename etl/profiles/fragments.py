@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from etl.engines.local import Connection, rows
+import pyarrow as pa
+
+from etl.engines.local import Connection, arrow, rows
 from etl.engines.sql import identifier, quote
 from etl.mapping.model import GUARD_VALUES
 from etl.profiles.fields import StreamFields
@@ -52,15 +54,15 @@ def fragments_query(records: str, fields: StreamFields) -> str:
     JOIN (SELECT load_ix, _identity{ids} FROM {records} GROUP BY load_ix, _identity) USING (load_ix, _identity)"""
 
 
-def make_fragments(connection: Connection, identified: str, fields: StreamFields) -> None:
-    """Makes the table `fragments` of the view or table `identified` (`records_query`): what `fragments_query` gives.
+def make_fragments(connection: Connection, identified: str, fields: StreamFields) -> pa.Table:
+    """What `fragments_query` gives of the view or table `identified` (`records_query`).
 
     Most identities have one record in a load, which is its own fragment, and most others no two records of one time;
     the full merge, which breaks ties, is for the rest.
     """
     ids = "".join(f", min({id_column(name)}) AS {id_column(name)}" for name in fields.by)
     connection.execute(
-        f"""CREATE TEMP TABLE identities AS
+        f"""CREATE OR REPLACE TEMP TABLE identities AS
         SELECT load_ix, _identity, CASE WHEN count(*) = 1 THEN 'alone' WHEN count(DISTINCT _time) = count(*) THEN 'apart' ELSE 'tied' END
             AS place{ids}
         FROM {identified} WHERE _identity IS NOT NULL GROUP BY load_ix, _identity"""
@@ -76,9 +78,10 @@ def make_fragments(connection: Connection, identified: str, fields: StreamFields
         "tied": lambda: merge_query(records("tied"), _KEYS, fields.fields, Times.OF_RECORDS),
     }
     chosen = [f"({queries[place]()})" for place in sorted(places)] or [f"({queries['alone']()})"]
-    connection.execute(
-        f"""CREATE TEMP TABLE fragments AS SELECT merged.*{_ids(fields)}
-        FROM ({" UNION ALL BY NAME ".join(chosen)}) merged JOIN identities USING (load_ix, _identity)"""
+    return arrow(
+        connection,
+        f"""SELECT merged.*{_ids(fields)}
+        FROM ({" UNION ALL BY NAME ".join(chosen)}) merged JOIN identities USING (load_ix, _identity)""",
     )
 
 

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from etl.engines.sql import quote
-from etl.mapping.compile import Compiler, Form, Sql, json_path
+from etl.mapping.compile import MEMBERS, Compiler, Form, Sql, json_path
 from etl.mapping.conversions import Value, single_text
 from etl.mapping.functions import Example, Function
 from etl.mapping.messages import ExpressionError
@@ -41,7 +41,7 @@ def _sql(compiler: Compiler, call: Call) -> Sql | None:
     only = prefixes[0]
     if len(prefixes) > 1 or only.count(".") != 1 or not only.endswith(".") or only == ".":
         return Sql(slow, Form.TEXT_MAP)
-    return Sql(_members_of(compiler, only[:-1], slow), Form.TEXT_MAP)
+    return Sql(compiler.members(only[:-1]) or _members_of(compiler, only[:-1], slow), Form.TEXT_MAP)
 
 
 def _members_of(compiler: Compiler, parent: str, slow: str) -> str:
@@ -50,7 +50,7 @@ def _members_of(compiler: Compiler, parent: str, slow: str) -> str:
     Nested members, lists and floats that DuckDB prints otherwise are left to the slow path, and so are records that
     hold a key with the prefix written out, and objects with a key twice (which DuckDB reads as null).
     """
-    members = compiler.column(parent, "MAP(VARCHAR, VARCHAR)")
+    members = compiler.column(parent, MEMBERS)
     texts = f"array_to_string(map_values({members}), chr(10))"
     doubtful = f"regexp_matches({texts}, '[\\[{{]|\\.0(\\n|$)|[0-9]e[+-][0-9]')"
     written_out = f"({compiler.shared(_may_stand_before_a_dot(parent))} AND contains(text, {quote(chr(34) + parent + '.')}))"

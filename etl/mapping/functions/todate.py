@@ -11,7 +11,7 @@ from etl.mapping.functions import Example, Function, literal_text
 from etl.mapping.layouts import names_year, parse_with_layout, read_layout
 from etl.mapping.messages import ExpressionError
 from etl.mapping.scope import Scope
-from etl.mapping.tree import Call, Name
+from etl.mapping.tree import Call, Literal, Name
 
 if TYPE_CHECKING:
     from etl.mapping.compile import Compiler, Sql
@@ -45,12 +45,26 @@ def _suspect(call: Call) -> None:
         check_date_math(call.arguments[0], in_any_case=True)
 
 
+# As Amplitude writes times; what `engines.shred` reads as dates are the texts of this layout.
+FULL_LAYOUT = "2006-01-02 15:04:05.000000"
+
+
+def full_layout_value(compiler: Compiler, call: Call) -> str | None:
+    """SQL of the instant, where the layout is the usual one and the record's value is there as a column."""
+    layout = call.arguments[0]
+    if len(call.arguments) < 2 or not isinstance(layout, Literal) or layout.value != FULL_LAYOUT:
+        return None
+    return compiler.value(call.arguments[1], "date")
+
+
 def _sql(compiler: Compiler, call: Call) -> Sql | None:
     """The SQL form. Texts that it cannot read alike are for the kernel, not null."""
     from etl.engines.sql import quote
     from etl.mapping.compile import Form, Sql
     from etl.mapping.kinds import KINDS, SQL_ALIKE, layout_free_date, within_calendar
 
+    if value := full_layout_value(compiler, call):
+        return Sql(value, Form.TIME)
     source = call.arguments[-1]
     if not isinstance(source, Name):
         return None
@@ -75,7 +89,7 @@ def _sql(compiler: Compiler, call: Call) -> Sql | None:
     return Sql(f"coalesce({in_full}, {found})" if in_full else f"({found})", Form.TIME)
 
 
-_SEED = '"2006-01-02 15:04:05.000000"'
+_SEED = f'"{FULL_LAYOUT}"'
 _NOON = datetime(2022, 11, 21, 15, 42, 30, tzinfo=UTC)
 
 FUNCTION = Function(

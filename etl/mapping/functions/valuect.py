@@ -19,8 +19,10 @@ def _sql(compiler: Compiler, call: Call) -> Sql | None:
     (value,) = call.arguments
     if not isinstance(value, Name) or not is_spelled_out(value, 2):
         return None
-    text = compiler.text(value)
+    text = compiler.single_text(value) if compiler.shredded else compiler.text(value)
     one = f"CASE WHEN {text} <> '' THEN map([{text}], [CAST(1 AS BIGINT)]) END"
+    if compiler.shredded and compiler.is_column(value):
+        return Sql(f"({one})", Form.COUNT_MAP)
     # A list starts with a bracket as plain text too; only then is its JSON looked at.
     fast, in_json = compiler.plain_text(value), compiler.json_text(value)
     members = f"CAST(pm_count_values({in_json}) AS MAP(VARCHAR, BIGINT))"

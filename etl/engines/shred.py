@@ -1,0 +1,189 @@
+"""JSON lines to Arrow columns by the kernel in `shred.c`, for the lines about which nothing is open.
+
+The kernel reads each byte once and copies no text: columns are string views into the block itself. Whoever calls it
+needs a slow way as well, for the lines it leaves out and for machines where it could not be built.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+LIBRARY = Path(__file__).with_name("_shred.so")
+_VERSION = 1
+_LEAST_BYTES_OF_A_MEMBER = 6  # `"a":1,`
+_VIEW = 16
+
+
+class Use(IntEnum):
+    """What is wanted of a member: its text, its text where it is no list, or an object's flat members."""
+
+    TEXT = 0
+    TEXT_OF_NO_LIST = 1
+    MEMBERS = 2
+
+
+class Read(IntEnum):
+    """How a value is read from a text. Lines with another text, but for the empty one, are odd."""
+
+    DATE = 0  # `2022-11-21 15:42:30.394000`, the fraction shorter or missing
+    INT = 1
+    NUMBER = 2
+    BOOL = 3
+
+    @property
+    def type(self) -> pa.DataType:
+        return (pa.timestamp("us", tz="UTC"), pa.int64(), pa.float64(), pa.int64())[self]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is wanted of the records: by name of the member what of it, and the values to read from texts."""
+
+    uses: Mapping[str, Use]
+    values: tuple[tuple[str, Read], ...] = ()
+
+
+@dataclass(frozen=True)
+class Shredded:
+    """The lines that were taken, in their order: themselves; texts (or null) and maps of flat members by name of the
+    wanted member; values (null for no text and for an empty one; bools as 0 and 1). `odd`: by line, whether it was left out."""
+
+    lines: pa.Array
+    texts: dict[str, pa.Array]
+    members: dict[str, pa.Array]
+    values: dict[tuple[str, Read], pa.Array]
+    odd: np.ndarray[Any, np.dtype[np.bool_]]
+
+
+class _Work(ctypes.Structure):
+    """`Work` of shred.c."""
+
+    _fields_ = (
+        ("data", ctypes.c_void_p),
+        ("starts", ctypes.c_void_p),
+        ("lines", ctypes.c_int64),
+        ("names", ctypes.c_void_p),
+        ("name_ends", ctypes.c_void_p),
+        ("uses", ctypes.c_void_p),
+        ("columns", ctypes.c_void_p),
+        ("values", ctypes.c_void_p),
+        ("value_ends", ctypes.c_void_p),
+        ("wanted", ctypes.c_int64),
+        ("whole", ctypes.c_void_p),
+        ("texts", ctypes.c_void_p),
+        ("text_bits", ctypes.c_void_p),
+        ("read", ctypes.c_void_p),
+        ("read_bits", ctypes.c_void_p),
+        ("bits", ctypes.c_int64),
+        ("text_columns", ctypes.c_int64),
+        ("value_columns", ctypes.c_int64),
+        ("member_columns", ctypes.c_int64),
+        ("member_names", ctypes.c_void_p),
+        ("member_values", ctypes.c_void_p),
+        ("member_starts", ctypes.c_void_p),
+        ("room", ctypes.c_int64),
+        ("side", ctypes.c_void_p),
+        ("side_room", ctypes.c_int64),
+        ("odd", ctypes.c_void_p),
+        ("rows", ctypes.c_int64),
+        ("side_used", ctypes.c_int64),
+    )
+
+
+@cache
+def _library() -> ctypes.CDLL | None:
+    try:
+        library = ctypes.CDLL(str(LIBRARY))
+        return library if library.profilemill_shred_version() == _VERSION else None
+    except (OSError, AttributeError):
+        return None
+
+
+def is_built() -> bool:
+    """Whether the kernel is there; else everything goes the slow way, with the same results."""
+    return _library() is not None
+
+
+def shred(block: bytes, starts: np.ndarray[Any, np.dtype[np.int64]], wanted: Wanted) -> Shredded:
+    """Line n of the block is `block[starts[n]:starts[n + 1]]`, valid UTF-8 with its line feed. `starts` is one longer than there are lines.
+
+    Raises RuntimeError where the kernel is not built, and ValueError for more wanted names than it has room for.
+    """
+    library = _library()
+    if library is None:
+        raise RuntimeError("the kernel of etl.engines.shred is not built")
+    lines = len(starts) - 1
+    names = list(wanted.uses)
+    kinds = np.array([wanted.uses[name] for name in names], np.int32)
+    is_map = kinds == Use.MEMBERS
+    columns = np.where(is_map, np.cumsum(is_map), np.cumsum(~is_map)).astype(np.int32) - 1
+    values = [one for name in names for one in wanted.values if one[0] == name]
+    encoded = [name.encode() for name in names]
+    maps, room = int(is_map.sum()), len(block) // _LEAST_BYTES_OF_A_MEMBER + 1
+    bits = lines // 8 + 1
+    # Untouched pages of these take no memory.
+    arrays: dict[str, np.ndarray[Any, Any]] = {
+        "starts": np.ascontiguousarray(starts, np.int64),
+        "names": np.frombuffer(b"".join(encoded) or b"-", np.uint8),
+        "name_ends": np.cumsum([len(one) for one in encoded], dtype=np.int32),
+        "uses": kinds,
+        "columns": columns,
+        "values": np.array([read for _, read in values], np.int32),
+        "value_ends": np.cumsum([sum(one[0] == name for one in values) for name in names], dtype=np.int32),
+        "whole": np.empty((lines, _VIEW), np.uint8),
+        "texts": np.empty((len(names) - maps, lines, _VIEW), np.uint8),
+        "text_bits": np.zeros((len(names) - maps, bits), np.uint8),
+        "read": np.empty((len(values), lines), np.int64),
+        "read_bits": np.zeros((len(values), bits), np.uint8),
+        "member_names": np.empty((maps, room, _VIEW), np.uint8),
+        "member_values": np.empty((maps, room, _VIEW), np.uint8),
+        "member_starts": np.zeros((maps, lines + 1), np.int32),
+        "side": np.empty(len(block) + 4096, np.uint8),
+        "odd": np.zeros(max(lines, 1), np.bool_),
+        "data": np.frombuffer(block, np.uint8),
+    }
+    sizes = {"lines": lines, "wanted": len(names), "bits": bits, "room": room, "side_room": len(arrays["side"])}
+    counts = {"text_columns": len(names) - maps, "value_columns": len(values), "member_columns": maps}
+    work = _Work(**{name: array.ctypes.data for name, array in arrays.items()}, **sizes, **counts)
+    if library.profilemill_shred(ctypes.byref(work)):
+        raise ValueError(f"{len(names)} names are more than the kernel takes")
+    rows = int(work.rows)
+    buffers = [pa.py_buffer(block), pa.py_buffer(arrays["side"][: work.side_used])]
+
+    def texts(views: np.ndarray[Any, Any], count: int, valid: np.ndarray[Any, Any] | None = None) -> pa.Array:
+        nulls = None if valid is None else pa.py_buffer(valid)
+        return pa.Array.from_buffers(pa.string_view(), count, [nulls, pa.py_buffer(views[:count]), *buffers])
+
+    def members(column: int) -> pa.Array:
+        starts = arrays["member_starts"][column, : rows + 1]
+        count = int(starts[-1])
+        pairs = [texts(arrays[part][column], count) for part in ("member_names", "member_values")]
+        fields = [pa.field("key", pa.string_view(), nullable=False), pa.field("value", pa.string_view())]
+        some = pa.py_buffer(np.packbits(np.diff(starts) > 0, bitorder="little"))
+        entries = pa.StructArray.from_arrays(pairs, fields=fields)
+        return pa.Array.from_buffers(pa.map_(pa.string_view(), pa.string_view()), rows, [some, pa.py_buffer(starts)], children=[entries])
+
+    def read(column: int) -> pa.Array:
+        found = [pa.py_buffer(arrays[part][column]) for part in ("read_bits", "read")]
+        return pa.Array.from_buffers(values[column][1].type, rows, found)
+
+    return Shredded(
+        lines=texts(arrays["whole"], rows),
+        texts={name: texts(arrays["texts"][n], rows, arrays["text_bits"][n]) for name, n, use in _each(names, columns, is_map) if not use},
+        values={one: read(n) for n, one in enumerate(values)},
+        members={name: members(n) for name, n, use in _each(names, columns, is_map) if use},
+        odd=arrays["odd"][:lines],
+    )
+
+
+def _each(names: list[str], columns: np.ndarray[Any, Any], is_map: np.ndarray[Any, Any]) -> zip[tuple[str, int, bool]]:
+    return zip(names, columns.tolist(), is_map.tolist(), strict=True)

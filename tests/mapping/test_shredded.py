@@ -1,0 +1,181 @@
+"""Lines that the kernel takes become the rows that they become without it; whatever it does not take is left over."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from etl.engines import shred
+from etl.engines.local import connect, rows
+from etl.landing.readers import lines, text_blocks
+from etl.mapping import Mapping, load_mapping, udfs
+from etl.mapping.check import check_expression, check_field, gives
+from etl.mapping.kinds import KINDS, Kind
+from etl.mapping.messages import ExpressionError
+from etl.mapping.model import Expression, Field, Source, default_merge
+from etl.mapping.parser import parse
+from etl.mapping.plan import plan, shredded_table
+from etl.mapping.tree import Node
+from etl.mapping.write import write
+from etl.sandbox.data import SampleSpec, export_members
+from etl.settings import packaged_mappings
+from tests.mapping.trees import RECORDS, TREES
+
+EXAMPLES = int(os.environ.get("PROFILEMILL_EXAMPLES", "25"))
+NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
+EVENTS = load_mapping("amplitude_events", [packaged_mappings()])
+
+
+def _taken_and_odd(mapping: Mapping, data: bytes, folder: Path) -> tuple[int, int]:
+    """Compares the rows of all taken lines with those of the slow way; how many were taken, and how many not."""
+    connection = connect()
+    try:
+        udfs.register(connection)
+        times = pa.array([NOW], pa.timestamp("us", tz="UTC"))
+        connection.register("loads", pa.table({"load_ix": pa.array([0], pa.int32()), "fallback_time": times}))
+        path = folder / "member.json"
+        path.write_bytes(data)
+        fast, odd = {}, 0
+        how = plan(mapping, shredded=True)
+        assert how.wanted is not None
+        for block in text_blocks(path, size=64 * 1024):
+            found = shred.shred(block.data, block.starts, how.wanted)
+            numbers = np.arange(block.before + 1, block.before + len(found.odd) + 1)
+            odd += int(found.odd.sum())
+            count = len(found.lines)
+            columns = {
+                "load_ix": [0] * count,
+                "member_ix": [0] * count,
+                "line": numbers[~found.odd],
+                "text": found.lines,
+                "fallback_time": [NOW] * count,
+            }
+            table = shredded_table(how, found, {name: pa.array(column) for name, column in columns.items()})
+            for column in table.columns:
+                column.validate(full=True)
+            connection.register("taken", table)
+            fast |= {row["line"]: row for row in rows(connection, how.query("taken", with_misfits=True))}
+            for line in found.lines.to_pylist():
+                assert isinstance(json.loads(line), dict)
+        connection.register("records", lines(data, 0, 0))
+        slow = {row["line"]: row for row in rows(connection, plan(mapping).query("records", with_misfits=True))}
+        for number, row in fast.items():
+            assert _comparable(row) == _comparable(slow[number]), number
+        return len(fast), odd
+    finally:
+        connection.close()
+
+
+def _comparable(row: dict[str, Any]) -> dict[str, Any]:
+    """Maps as dicts, and flags that are null as those that are false."""
+    found = {}
+    for name, value in row.items():
+        is_map = isinstance(value, list) and value and isinstance(value[0], tuple)
+        found[name] = repr(bool(value) if name.startswith(("_misfit_", "_short_")) else dict(value) if is_map else value)
+    return found
+
+
+def _fields(trees: list[tuple[Node, Kind]]) -> tuple[Field, ...]:
+    fields = []
+    for number, (tree, kind) in enumerate(trees):
+        try:
+            node = parse(write(tree))
+            check_expression(node)
+        except ExpressionError:
+            continue
+        try:
+            check_field(node, kind, default_merge(node, kind), "")
+        except ExpressionError:
+            kind = KINDS[gives(node)] if gives(node) in KINDS else KINDS["string"]
+        fields.append(Field(f"f{number}", (Source(Expression(write(node), node)),), kind, default_merge(node, kind)))
+    return tuple(fields)
+
+
+@settings(deadline=None, max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(st.tuples(TREES, st.sampled_from(list(KINDS.values()))), min_size=1, max_size=8),
+    st.lists(RECORDS, min_size=1, max_size=6),
+    st.booleans(),
+    st.sampled_from([(",", ":"), (", ", ": ")]),
+)
+def test_any_mapping_of_any_records(
+    tmp_path_factory: pytest.TempPathFactory,
+    trees: list[tuple[Node, Kind]],
+    records: list[dict[str, Any]],
+    ascii_: bool,
+    separators: tuple[str, str],
+) -> None:
+    fields = _fields(trees)
+    if fields:
+        data = b"".join(json.dumps(one, ensure_ascii=ascii_, separators=separators).encode("utf-8", "replace") + b"\n" for one in records)
+        _taken_and_odd(Mapping("trial", "trial", fields), data, tmp_path_factory.mktemp("shredded"))
+
+
+_TEXTS = """true|F|007|-0|+5|5.|.5|1e3| 7||2022-11-21 15:42:30.394000|2022-11-21 15:42:30|2022-02-30 00:00:00|2022-11-21 15:42:30.3
+2024-02-29 23:59:59.999999|2023-02-29 00:00:00.000000|1000-01-01 00:00:00|0999-01-01 00:00:00|2022-11-21 24:00:00|0.1|-2.50|12""".replace(
+    "\n", "|"
+)
+_NUMBERS = [0.1, 1.0, -0.0, 12.5, 1e-7, 1e21, 1.5e300, 100.0, -37.25, 1e15, 123456789012345.6, 2**63, 2**63 - 1, -(2**63), 10**18, 5]
+_SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**20), 10**20)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.sampled_from(_NUMBERS)
+    | st.text(max_size=14)
+    | st.sampled_from(_TEXTS.split("|"))
+)
+_NAMES = st.text(max_size=5) | st.sampled_from(["a", "a.b", "b", "a[0]"])
+_VALUES = st.recursive(_SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_NAMES, inner, max_size=4), max_leaves=12)
+_KEYS = sorted({key for source in (plan(EVENTS, shredded=True).wanted,) if source for key in source.uses})
+_EVENTS = st.dictionaries(st.sampled_from([*_KEYS, "event_properties.x", "extra", "ünwanted"]), _VALUES, max_size=12)
+
+
+@settings(deadline=None, max_examples=EXAMPLES * 4, suppress_health_check=list(HealthCheck))
+@given(st.lists(_EVENTS, min_size=1, max_size=12), st.booleans(), st.sampled_from([(",", ":"), (", ", " : ")]))
+def test_the_event_mapping_of_odd_events(
+    tmp_path_factory: pytest.TempPathFactory, events: list[dict[str, Any]], ascii_: bool, separators: tuple[str, str]
+) -> None:
+    data = b"".join(json.dumps(one, ensure_ascii=ascii_, separators=separators).encode("utf-8", "replace") + b"\n" for one in events)
+    _taken_and_odd(EVENTS, data, tmp_path_factory.mktemp("shredded"))
+
+
+def _sample(events: int) -> list[bytes]:
+    spec = SampleSpec(events=events, people=50, broken_lines=0.01)
+    return [line.rstrip(b"\n") for _, members in export_members(spec) for line in members if line.strip()]
+
+
+def test_most_events_are_taken(tmp_path: Path) -> None:
+    found = _sample(2000)
+    taken, odd = _taken_and_odd(EVENTS, b"\xef\xbb\xbf" + b"\n".join(found), tmp_path)
+    assert taken + odd == len(found)
+    assert odd < 0.03 * len(found)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_damaged_lines(seed: int, tmp_path: Path) -> None:
+    """Bytes replaced, removed and put in at random: most such lines are no JSON any more, and none of those is taken."""
+    chance = random.Random(seed)
+    damaged = []
+    for line in _sample(300):
+        changed = bytearray(line)
+        for _ in range(chance.choice([1, 1, 2, 5])):
+            at = chance.randrange(len(changed))
+            what = bytes([chance.choice(b'"\\{}[],:0e-.tn \t\x00\xff\xc3u')])
+            changed[at : at + chance.choice([0, 1, 1, 3])] = chance.choice([b"", what, what * 2])
+        damaged.append(bytes(changed).replace(b"\n", b""))
+    _taken_and_odd(EVENTS, b"\n".join(damaged), tmp_path)
+
+
+def test_the_kernel_is_built() -> None:
+    assert shred.is_built(), "`make setup` builds it"
