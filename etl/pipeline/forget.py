@@ -27,7 +27,7 @@ from etl.lake.layout import Lake
 from etl.lake.loads import FORWARDING, Load, all_loads, in_force, rewrite_loads
 from etl.lake.swap import BESIDE, swap_in
 from etl.lake.tables import Table, commit, files_of, new_token, relation, schema_of, transaction_of, vacuum, write_file
-from etl.landing.manifest import MANIFEST, read_manifest
+from etl.landing.manifest import MANIFEST, attempts_in, read_manifest
 from etl.landing.scrub import without_lines
 from etl.landing.store import drop_attempts
 from etl.mapping import Mapping, load_mapping
@@ -258,15 +258,14 @@ def _sweep(project: Project, suppression: Suppression, report: Forgotten) -> Non
 
 def _sweep_landing(project: Project, suppression: Suppression, counting: set[str], committed: set[str]) -> None:
     lake = project.lake
-    manifests = lake.landing.glob(f"**/{MANIFEST}") if lake.landing.is_dir() else ()
-    for path in manifests:
-        attempt = path.parent.name
-        if path.is_relative_to(lake.landing / FORWARDING):
+    for folder in attempts_in(lake.landing):
+        attempt = folder.name
+        if folder.is_relative_to(lake.landing / FORWARDING):
             continue
         if attempt in committed - counting:
-            drop_attempts(lake.landing, [path.parent])
+            drop_attempts(lake.landing, [folder])
         elif attempt not in counting:
-            _scrub_in_place(project, suppression, path.parent)
+            _scrub_in_place(project, suppression, folder)
 
 
 def _scrub_in_place(project: Project, suppression: Suppression, folder: Path) -> None:
