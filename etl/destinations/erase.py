@@ -40,11 +40,11 @@ def erase_old(name: str, destination: ProfilesDestination, streams: Iterable[str
 
 
 def _vacuum(engine: sa.Engine, tables: set[str]) -> None:
-    quoted = engine.dialect.identifier_preparer.quote
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         if engine.dialect.name == "sqlite":
             for statement in ("PRAGMA wal_checkpoint(TRUNCATE)", "VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
-                connection.execute(sa.text(statement))
+                connection.exec_driver_sql(statement)
         elif engine.dialect.name == "postgresql":
-            for table in sorted(tables & set(sa.inspect(connection).get_table_names())):
-                connection.execute(sa.text(f"VACUUM FULL {quoted(table)}"))
+            from etl.destinations import sql_postgres
+
+            sql_postgres.vacuum(connection, sorted(tables & set(sa.inspect(connection).get_table_names())))

@@ -47,17 +47,39 @@ def load_sql(lake: Lake, name: str, url: str, table: str, mode: Mode = "changes"
     Raises TransientError where the database is away or went away, ConfigurationError where it refuses; either way the
     tables are as they were.
     """
-    database = _open(name, url, table)
+    parsed = _parsed(name, url)
+    task = _Task(lake, name, table, mode, events, parsed.render_as_string(hide_password=True))
+    try:
+        with sql_portable.appearing(parsed) as place:
+            return _run(task, place)
+    except FileExistsError:
+        return _run(task, parsed)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is to be loaded, as `load_sql` was asked for it; `shown` is the URL without its password."""
+
+    lake: Lake
+    name: str
+    table: str
+    mode: Mode
+    events: bool
+    shown: str
+
+
+def _run(task: _Task, url: sa.URL) -> LoadReport:
+    database = _open(task, url)
     driver_errors = (sa.exc.DBAPIError, database.engine.dialect.loaded_dbapi.Error)
     try:
         with database.transaction() as connection:
-            return _load(lake, name, database, connection, table, mode, events)
+            return _load(task, database, connection)
     except driver_errors as error:
-        raise _refusal(error, name, database) from error
+        raise _refusal(error, task.name, database) from error
     except OSError as error:
         raise ConfigurationError(
             "the destination cannot be written",
-            where={"destination": name},
+            where={"destination": task.name},
             value=str(error),
             next_step="correct its URL or the folder's permissions",
         ) from error
@@ -65,36 +87,45 @@ def load_sql(lake: Lake, name: str, url: str, table: str, mode: Mode = "changes"
         database.engine.dispose()
 
 
-def _open(name: str, url: str, table: str) -> _Database:
+def _parsed(name: str, url: str) -> sa.URL:
     try:
-        parsed = sa.make_url(url)
-        postgres = parsed.get_backend_name() == "postgresql"
-        if postgres:
+        return sa.make_url(url)
+    except sa.exc.ArgumentError as error:
+        raise _unusable(name, error) from error
+
+
+def _open(task: _Task, url: sa.URL) -> _Database:
+    try:
+        if url.get_backend_name() == "postgresql":
             # Imported where it is wanted: its driver is an extra.
             from etl.destinations import sql_postgres
 
             options: dict[str, Any] = {"prepare_threshold": None}  # poolers in transaction mode know no prepared statements
-            engine = sa.create_engine(sql_postgres.url_for(parsed), hide_parameters=True, poolclass=sa.NullPool, connect_args=options)
-        else:
-            options = {"timeout": _SQLITE_WAIT} if parsed.get_backend_name() == "sqlite" else {}
-            engine = sa.create_engine(parsed, hide_parameters=True, poolclass=sa.NullPool, connect_args=options)
+            engine = sa.create_engine(sql_postgres.url_for(url), hide_parameters=True, poolclass=sa.NullPool, connect_args=options)
+            return _Database(
+                engine, task.shown, lambda: sql_postgres.transaction(engine, task.table), sql_postgres.apply, sql_postgres.append
+            )
+        options = {"timeout": _SQLITE_WAIT} if url.get_backend_name() == "sqlite" else {}
+        engine = sa.create_engine(url, hide_parameters=True, poolclass=sa.NullPool, connect_args=options)
     except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ImportError) as error:
-        missing = isinstance(error, ImportError)
-        raise ConfigurationError(
-            "the database URL cannot be used",
-            where={"destination": name},
-            value=f"there is no driver: {error}" if missing else type(error).__name__,
-            next_step="pip install 'profilemill[postgres]'"
-            if missing and postgres
-            else "write it as dialect+driver://user:password@host/database and install the driver",
-        ) from error
-    shown = parsed.render_as_string(hide_password=True)
-    if postgres:
-        return _Database(engine, shown, lambda: sql_postgres.transaction(engine, table), sql_postgres.apply, sql_postgres.append)
-    return _Database(engine, shown, lambda: sql_portable.transaction(engine), sql_portable.apply, sql_portable.append)
+        raise _unusable(task.name, error, postgres=url.get_backend_name() == "postgresql") from error
+    return _Database(engine, task.shown, lambda: sql_portable.transaction(engine), sql_portable.apply, sql_portable.append)
 
 
-def _load(lake: Lake, name: str, database: _Database, connection: sa.Connection, table: str, mode: Mode, events: bool) -> LoadReport:
+def _unusable(name: str, error: Exception, *, postgres: bool = False) -> ConfigurationError:
+    missing = isinstance(error, ImportError)
+    return ConfigurationError(
+        "the database URL cannot be used",
+        where={"destination": name},
+        value=f"there is no driver: {error}" if missing else type(error).__name__,
+        next_step="pip install 'profilemill[postgres]'"
+        if missing and postgres
+        else "write it as dialect+driver://user:password@host/database and install the driver",
+    )
+
+
+def _load(task: _Task, database: _Database, connection: sa.Connection) -> LoadReport:
+    lake, name, table, mode, events = task.lake, task.name, task.table, task.mode, task.events
     # Read within the transaction: a load that had to wait must not put an older version over a newer one.
     version = current_version(lake)
     tables = tables_for(version.fields, table)
@@ -107,7 +138,7 @@ def _load(lake: Lake, name: str, database: _Database, connection: sa.Connection,
     counts, done = Counts(), since != version.build
     streams = current_events(lake) if events else []
     held_events = {} if held is None else held.events
-    part = EventLoad(connection, streams, table, name, database.append) if events else None
+    part = EventLoad(connection, streams, table, name, database.append, held_events) if events else None
     with lake.workspace() as (local, _):
         if done:
             counts = database.apply(connection, local, tables, existing, rows_of(local, version, changed))

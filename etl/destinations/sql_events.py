@@ -5,14 +5,24 @@ Events of a load never change: a load that was imported again has another attemp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from etl.destinations.events import EVENT_KEYS, Events
 from etl.destinations.sql_rows import Counts, row_query
-from etl.destinations.sql_tables import DATE, Existing, check_names, compare_tables, evolve, exact_text, field_columns, kinds_of
+from etl.destinations.sql_tables import (
+    DATE,
+    Existing,
+    check_names,
+    compare_tables,
+    evolve,
+    exact_text,
+    field_columns,
+    kinds_of,
+    refuse_foreign,
+)
 from etl.engines.local import Connection
 from etl.lake.loads import Load
 
@@ -24,15 +34,20 @@ _LOADS = 500  # in one DELETE
 
 class EventLoad:
     """A load of events into the tables whose names begin with `table`. Making one makes the tables and columns that are
-    missing, before anything is written: MySQL ends a transaction there. `append` puts the rows of a query into a table."""
+    missing, before anything is written: MySQL ends a transaction there. `append` puts the rows of a query into a table;
+    `known` are the streams that were loaded before: tables of others that hold rows are somebody's, and refused."""
 
-    def __init__(self, database: sa.Connection, streams: Sequence[Events], table: str, destination: str, append: Append) -> None:
+    def __init__(
+        self, database: sa.Connection, streams: Sequence[Events], table: str, destination: str, append: Append, known: Collection[str]
+    ) -> None:
         self.database, self.streams, self.append = database, streams, append
         self.loads = _loads_table(table)
         self.tables = {events.stream: _events_table(table, events) for events in streams}
         everything = [self.loads, *self.tables.values()]
         for one in everything:
             check_names(one, database.dialect, destination)
+        foreign = [one for stream, one in self.tables.items() if stream not in known]
+        refuse_foreign(database, foreign if known else [self.loads, *foreign], destination)
         self.existing = compare_tables(database, everything, destination)
         evolve(database, self.existing)
 
