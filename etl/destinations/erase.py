@@ -14,10 +14,16 @@ from etl.jobs import ParquetDestination, ProfilesDestination, resolve_variables
 def erase_old(name: str, destination: ProfilesDestination, streams: Iterable[str] = ()) -> None:
     """Removes the version before the current one of a Parquet folder, and makes SQLite and PostgreSQL write their tables
     anew without deleted rows, those of the events of `streams` too. Other databases keep such rows until they clean up
-    themselves. Raises TransientError where the database is away or busy."""
+    themselves. Raises TransientError where the database is away or busy, or the folder's old version cannot be removed."""
     if isinstance(destination, ParquetDestination):
         for path in (destination.path, *(events_path(destination.path, stream) for stream in streams)):
-            drop_previous(path)
+            if left := drop_previous(path):
+                raise TransientError(
+                    "an old version of the destination could not be removed",
+                    where={"destination": name},
+                    value="; ".join(left),
+                    next_step="see who may write there, then run again",
+                )
         return
     url = sa.make_url(resolve_variables(destination.url.get_secret_value(), f"destinations.{name}.url"))
     if url.get_backend_name() == "postgresql":
