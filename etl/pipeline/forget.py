@@ -53,7 +53,7 @@ from etl.reports import LoadReport
 
 # Profile ids are suppressed beside identifiers: the table `changes` knows people by them.
 _PROFILE = "profile_id"
-_AT_ONCE = 50
+_AT_ONCE = 100
 
 
 @dataclass
