@@ -114,6 +114,7 @@ def show_load(report: LoadReport) -> None:
         else "up to date"
     )
     what += f", {report.events:,} events written" if report.events else ""
+    what += f", {report.memberships:,} cohort memberships written" if report.memberships else ""
     out.print(f"[bold]{escape(report.destination)}[/]  {what}  {escape(report.location)}")
     if report.replaced:
         out.print(f"  {report.replaced:,} values with NUL characters, each written as U+FFFD")

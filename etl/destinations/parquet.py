@@ -13,13 +13,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from etl.destinations.beside import NOTHING, Beside
 from etl.destinations.events import Events, current_events
+from etl.destinations.memberships import NAME as MEMBERSHIPS
+from etl.destinations.memberships import Memberships, current_memberships
 from etl.engines.local import Connection
 from etl.engines.sql import quote
 from etl.errors import ConfigurationError
 from etl.lake.attempts import file_name
 from etl.lake.layout import Lake
-from etl.lake.tables import new_token
+from etl.lake.tables import new_token, transaction_of
 from etl.profiles.versions import Version, current_version
 from etl.reports import LoadReport
 
@@ -30,17 +33,23 @@ _PREVIOUS = "previous"
 _Published = tuple[int | None, tuple[str, ...]]
 
 
-def load_parquet(lake: Lake, name: str, path: Path, events: bool = False) -> LoadReport:
+def load_parquet(lake: Lake, name: str, path: Path, events: bool = False, beside: Beside = NOTHING) -> LoadReport:
     """Makes the folder at `path` hold the published profiles and, with `events`, the folder `<path>_<stream>` the mapped
-    events of each stream. Does nothing where they hold them already."""
+    events of each stream; `beside` tells what else. Does nothing where they hold them already."""
     version = current_version(lake)
     state = {"profiles": version.source, "build": version.build}
     written, left = _publish(name, path, state, version.build, lambda folder: _write_profiles(lake, version, folder))
     added = 0
-    for one in current_events(lake) if events else ():
-        count, more = _load_events(name, events_path(path, one.stream), one)
-        added, left = added + (count or 0), left + more
-    return LoadReport(name, written or 0, 0, written is not None, str(path), events=added, left=left)
+    for one in current_events(lake) if events or beside.erasing else ():
+        folder = beside_path(path, one.stream)
+        if events or folder.is_symlink():
+            count, more = _load_events(name, folder, one if events else one.only(_state_of(folder).get("loads", {})))
+            added, left = added + (count or 0), left + more
+    members, folder = 0, beside_path(path, MEMBERSHIPS)
+    if beside.memberships or (beside.erasing and folder.is_symlink()):
+        count, more = _load_memberships(name, folder, current_memberships(lake))
+        members, left = count or 0, left + more
+    return LoadReport(name, written or 0, 0, written is not None, str(path), events=added, left=left, memberships=members)
 
 
 def _write_profiles(lake: Lake, version: Version, folder: Path) -> int:
@@ -60,6 +69,18 @@ def _load_events(name: str, path: Path, events: Events) -> _Published:
     state = {"fields": fields, "loads": kept | {load.load: load.attempt for load in events.loads.values()}}
     number = max((load.sequence for load in events.loads.values()), default=0)
     return _publish(name, path, state, number, lambda folder: _write_events(events, folder, before, kept))
+
+
+def _load_memberships(name: str, path: Path, memberships: Memberships) -> _Published:
+    """Publishes the lake's memberships, in one file."""
+
+    def fill(folder: Path) -> int:
+        with memberships.lake.workspace() as (connection, _):
+            ordered = f"SELECT * FROM ({memberships.query(memberships.files)}) ORDER BY ALL"
+            return _write(connection, ordered, folder / f"{MEMBERSHIPS}.parquet")
+
+    number = transaction_of(memberships.lake.cohort_memberships, "loads") or 0
+    return _publish(name, path, {"files": list(memberships.files), "columns": list(memberships.columns)}, number, fill)
 
 
 def _write_events(events: Events, folder: Path, before: Path | None, kept: dict[str, str]) -> int:
@@ -120,9 +141,9 @@ def _publish(name: str, path: Path, state: dict[str, Any], number: int, fill: Ca
     return count, _remove_old(path, {folder.name, previous})
 
 
-def events_path(path: Path, stream: str) -> Path:
-    """Where the events of a stream stand beside the profiles at `path`."""
-    return path.with_name(f"{path.name}_{stream}")
+def beside_path(path: Path, what: str) -> Path:
+    """Where the events of a stream, or the memberships, stand beside the profiles at `path`."""
+    return path.with_name(f"{path.name}_{what}")
 
 
 def drop_previous(path: Path) -> tuple[str, ...]:

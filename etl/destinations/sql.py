@@ -13,8 +13,11 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from etl.destinations import sql_portable
+from etl.destinations.beside import NOTHING, Beside
 from etl.destinations.events import current_events
+from etl.destinations.memberships import current_memberships
 from etl.destinations.sql_events import Append, EventLoad, fields_of
+from etl.destinations.sql_memberships import MembershipLoad
 from etl.destinations.sql_rows import Counts, Rows, rows_of
 from etl.destinations.sql_tables import Existing, Held, Tables, check_names, inspect_tables, kinds_of, tables_for, write_state
 from etl.engines.local import Connection
@@ -39,16 +42,18 @@ class _Database:
     append: Append
 
 
-def load_sql(lake: Lake, name: str, url: str, table: str, mode: Mode = "changes", events: bool = False) -> LoadReport:
+def load_sql(
+    lake: Lake, name: str, url: str, table: str, mode: Mode = "changes", events: bool = False, beside: Beside = NOTHING
+) -> LoadReport:
     """Brings the tables up to the newest build: people who changed since the build they hold, or everybody where the
     mode is `full`, where the changes are not known any more, or where a field is new. People who are gone are deleted.
-    With `events` there is a table for each stream too, brought up to the loads in force.
+    With `events` there is a table for each stream too, brought up to the loads in force; `beside` tells what else.
 
     Raises TransientError where the database is away or went away, ConfigurationError where it refuses; either way the
     tables are as they were.
     """
     parsed = _parsed(name, url)
-    task = _Task(lake, name, table, mode, events, parsed.render_as_string(hide_password=True))
+    task = _Task(lake, name, table, mode, events, beside, parsed.render_as_string(hide_password=True))
     try:
         with sql_portable.appearing(parsed) as place:
             return _run(task, place)
@@ -65,6 +70,7 @@ class _Task:
     table: str
     mode: Mode
     events: bool
+    beside: Beside
     shown: str
 
 
@@ -136,19 +142,36 @@ def _load(task: _Task, database: _Database, connection: sa.Connection) -> LoadRe
     since = None if mode == "full" else _known_build(existing, version)
     changed = None if since is None else changed_since(lake, version, since)
     counts, done = Counts(), since != version.build
-    streams = current_events(lake) if events else []
     held_events = {} if held is None else held.events
-    part = EventLoad(connection, streams, table, name, database.append, held_events) if events else None
+    held_members = None if held is None else held.memberships
+    # People are to leave what was switched off too.
+    left_over = [] if events or not task.beside.erasing else list(held_events)
+    streams = [one for one in (current_events(lake) if events or left_over else []) if events or one.stream in left_over]
+    part = EventLoad(connection, streams, table, name, database.append, held_events) if streams or events else None
+    members = None
+    if task.beside.memberships or (task.beside.erasing and held_members is not None):
+        members = MembershipLoad(connection, current_memberships(lake), table, name, database.append, held_members)
     with lake.workspace() as (local, _):
         if done:
             counts = database.apply(connection, local, tables, existing, rows_of(local, version, changed))
         if part is not None:
-            done |= part.run(local, None if mode == "full" else held_events, counts)
+            done |= part.run(local, None if mode == "full" and events else held_events, counts, only_held=not events)
+        if members is not None and (found := members.run(local, full=mode == "full", counts=counts)) is not None:
+            held_members, done = found, True
     if done:
-        now = Held(version.source, version.build, kinds_of(version.fields), held_events | fields_of(streams))
+        now = Held(version.source, version.build, kinds_of(version.fields), held_events | fields_of(streams), held_members)
         write_state(connection, tables, now, held)
-    full = changed is None
-    return LoadReport(name, counts.written, counts.deleted, full, database.shown, counts.replaced, counts.too_long, counts.events)
+    return LoadReport(
+        name,
+        counts.written,
+        counts.deleted,
+        changed is None,
+        database.shown,
+        counts.replaced,
+        counts.too_long,
+        counts.events,
+        memberships=counts.memberships,
+    )
 
 
 def _known_build(existing: Existing, version: Version) -> int | None:

@@ -51,16 +51,18 @@ class EventLoad:
         self.existing = compare_tables(database, everything, destination)
         evolve(database, self.existing)
 
-    def run(self, connection: Connection, held_fields: FieldsByStream | None, counts: Counts) -> bool:
+    def run(self, connection: Connection, held_fields: FieldsByStream | None, counts: Counts, *, only_held: bool = False) -> bool:
         """Brings the events up to the loads in force, and says whether there was anything to do.
 
-        `held_fields` are those that were written before; None: everything is to be loaded anew.
+        `held_fields` are those that were written before; None: everything is to be loaded anew. With `only_held` no load is
+        added: those that are there are replaced or go.
         """
         held = self.database.execute(sa.select(self.loads)).all()
         changed = bool(self.existing.absent or self.existing.missing)
-        for events in self.streams:
-            table = self.tables[events.stream]
-            before = {row.load: row.attempt for row in held if row.stream == events.stream}
+        for stream in self.streams:
+            table = self.tables[stream.stream]
+            before = {row.load: row.attempt for row in held if row.stream == stream.stream}
+            events = stream.only(before) if only_held else stream
             anew = held_fields is None or _is_to_be_loaded_anew(table, self.existing, held_fields.get(events.stream, {}))
             new = {name: load for name, load in events.loads.items() if anew or before.get(name) != load.attempt}
             old = [name for name in before if name in new or not (name in events.loads or name in events.replaced)]

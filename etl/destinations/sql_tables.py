@@ -50,13 +50,14 @@ class Tables:
 
 @dataclass(frozen=True)
 class Held:
-    """What the database held before: build `build` of the table `source`, with these fields (name -> kind), and events
-    by stream with theirs."""
+    """What the database held before: build `build` of the table `source`, with these fields (name -> kind), events
+    by stream with theirs, and memberships by the lake's files (with project and cohort); None where there never were any."""
 
     source: str
     build: int
     fields: dict[str, str]
     events: dict[str, dict[str, str]]
+    memberships: dict[str, list[str]] | None = None
 
 
 def tables_for(fields: Sequence[ProfileField], name: str) -> Tables:
@@ -84,6 +85,7 @@ def tables_for(fields: Sequence[ProfileField], name: str) -> Tables:
         sa.Column("build", sa.BigInteger()),
         sa.Column("fields", sa.Text()),
         sa.Column("events", sa.Text()),
+        sa.Column("memberships", sa.Text()),
         sa.Column("loaded_at", DATE),
     )
     return Tables(name, profiles, identifiers, state)
@@ -158,7 +160,8 @@ def _held(database: sa.Connection, state: sa.Table[Any], destination: str) -> He
     if row is None:
         return None
     events = json.loads(row.get("events") or "{}")
-    return Held(row["source"], int(row["build"]), json.loads(row.get("fields") or "{}"), events)
+    memberships = json.loads(row.get("memberships") or "null")
+    return Held(row["source"], int(row["build"]), json.loads(row.get("fields") or "{}"), events, memberships)
 
 
 def compare_tables(database: sa.Connection, tables: Iterable[sa.Table[Any]], destination: str) -> Existing:
@@ -232,6 +235,7 @@ def write_state(database: sa.Connection, tables: Tables, now: Held, before: Held
         "build": now.build,
         "fields": json.dumps(now.fields),
         "events": json.dumps(now.events),
+        "memberships": None if now.memberships is None else json.dumps(now.memberships),
         "loaded_at": time if database.dialect.name == "postgresql" else time.replace(tzinfo=None),
     }
     database.execute(sa.insert(tables.state), [row])

@@ -217,7 +217,7 @@ def _load_destinations(project: Project, report: Forgotten, on_step: Callable[[s
     for name, destination in project.jobs.profile_destinations.items():
         on_step(f"loading {name}")
         try:
-            report.destinations.append(load_destination(project, name))
+            report.destinations.append(load_destination(project, name, erasing=True))
             erase_old(name, destination, stream_fields(project.lake))
         except ProfilemillError as error:
             report.failed[name] = str(error)
