@@ -146,6 +146,8 @@ def show_status(found: Status, *, every_field: bool = False) -> None:
         out.print(f"  {found.conflicts:,} links not followed: identifiers that two people claim, in the table `conflicts`")
     if found.repeated_keys:
         out.print(f"  {found.repeated_keys:,} keys in more than one load, in the table `repeated`")
+    if found.forgotten:
+        out.print("  [yellow]" + escape(found.forgotten).replace("\n", "\n  ") + "[/]")
     out.print(f"[bold]lake[/] {escape(found.lake)}")
 
 

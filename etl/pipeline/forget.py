@@ -109,7 +109,7 @@ def forget(
         people, ids = _people(lake, [one for key in keys for one in project.identifiers_of(*key)])
         # Every identifier may have given the profile its id once: `changes` has those ids too.
         ever = ids | {profile_id_of(*one) for one in people}
-        suppression = before.with_([*people, *((_PROFILE, one) for one in ever)])
+        suppression = before.with_([*people, *((_PROFILE, one) for one in ever)], project.identifier_hashing())
         new = [one for one in sorted(people) if before.hash_of(one) not in before.hashes]
         report.people, report.identifiers = len(ids), dict(Counter(namespace for namespace, _ in new))
         if not dry_run:
