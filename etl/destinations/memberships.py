@@ -9,7 +9,7 @@ from etl.engines.sql import identifier
 from etl.lake.layout import Lake
 from etl.lake.tables import files_of, relation
 from etl.landing.snapshot import STREAM
-from etl.profiles.fields import stream_fields
+from etl.profiles.fields import namespaces, stream_fields
 
 NAME = "cohort_memberships"
 
@@ -47,6 +47,8 @@ class Memberships:
 
 def current_memberships(lake: Lake) -> Memberships:
     """The table as it is now, empty where no cohort was ever imported."""
-    fields = stream_fields(lake).get(STREAM)
+    streams = stream_fields(lake)
+    # Before the first cohort, the names that events have: readers find the columns that will be there.
+    by = streams[STREAM].by if STREAM in streams else namespaces(list(streams.values()))
     files = sorted(file.path for file in files_of(lake.cohort_memberships))
-    return Memberships(lake, () if fields is None else tuple(fields.by), tuple(files))
+    return Memberships(lake, tuple(by), tuple(files))
