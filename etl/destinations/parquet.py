@@ -117,10 +117,10 @@ def _publish(name: str, path: Path, state: dict[str, Any], number: int, fill: Ca
     """Makes `path` lead to a folder that `fill` filled, and returns what it returned; None where it has that state."""
     _refuse_foreign(name, path)
     held = _state_of(path) if path.is_symlink() else {}
-    # Of folders made before this was written nobody knows which one is the version before.
-    previous = held.pop(_PREVIOUS, path) if held else None
-    if held == state and held:
-        return None, _remove_old(path, {path.resolve().name, previous}) if previous != path else ()
+    told, previous = _PREVIOUS in held, held.pop(_PREVIOUS, None)
+    if held == state:
+        # Of folders made before this was written down nobody knows which one is the version before.
+        return None, _remove_old(path, {path.resolve().name, previous}) if told else ()
     folder = path.with_name(f"{path.name}.v{number:06d}-{new_token()}")
     try:
         folder.mkdir(parents=True)

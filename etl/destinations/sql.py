@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from etl.destinations import sql_portable
 from etl.destinations.beside import NOTHING, Beside
 from etl.destinations.events import current_events
+from etl.destinations.memberships import NAME as MEMBERSHIPS
 from etl.destinations.memberships import current_memberships
 from etl.destinations.sql_events import Append, EventLoad, fields_of
 from etl.destinations.sql_memberships import MembershipLoad
@@ -144,12 +145,12 @@ def _load(task: _Task, database: _Database, connection: sa.Connection) -> LoadRe
     counts, done = Counts(), since != version.build
     held_events = {} if held is None else held.events
     held_members = None if held is None else held.memberships
-    # People are to leave what was switched off too.
-    left_over = [] if events or not task.beside.erasing else list(held_events)
+    # People are to leave what was switched off too, where its tables are still there.
+    left_over = _left_over(connection, table, held) if task.beside.erasing else set()
     streams = [one for one in (current_events(lake) if events or left_over else []) if events or one.stream in left_over]
     part = EventLoad(connection, streams, table, name, database.append, held_events) if streams or events else None
     members = None
-    if task.beside.memberships or (task.beside.erasing and held_members is not None):
+    if task.beside.memberships or MEMBERSHIPS in left_over:
         members = MembershipLoad(connection, current_memberships(lake), table, name, database.append, held_members)
     with lake.workspace() as (local, _):
         if done:
@@ -172,6 +173,13 @@ def _load(task: _Task, database: _Database, connection: sa.Connection) -> LoadRe
         counts.events,
         memberships=counts.memberships,
     )
+
+
+def _left_over(database: sa.Connection, table: str, held: Held | None) -> set[str]:
+    """Streams whose events were loaded once, and the name of memberships where they were, as far as their tables are there."""
+    known = set() if held is None else {*held.events, *(() if held.memberships is None else (MEMBERSHIPS,))}
+    inspector = sa.inspect(database)
+    return {one for one in known if inspector.has_table(f"{table}_{one}")}
 
 
 def _known_build(existing: Existing, version: Version) -> int | None:

@@ -92,6 +92,8 @@ def test_what_is_switched_off_stays_as_it_is_until_people_are_forgotten(shop: Sh
     assert load_sql(lake, "db", database, "profiles", beside=ERASING).memberships == 2
     assert load_parquet(lake, "files", path, beside=ERASING).memberships == 4
     assert _in_database(database) == _without_nul(_in_folder(path)) == _without_nul(_in_lake(shop))
+    execute(database, "DROP TABLE profiles_cohort_memberships")
+    assert load_sql(lake, "db", database, "profiles", beside=ERASING).memberships == 0, "what was dropped is not made again"
 
 
 def _in_folder(path: Path) -> list[tuple[Any, ...]]:
