@@ -60,6 +60,8 @@ def load_sql(
             return _run(task, place)
     except FileExistsError:
         return _run(task, parsed)
+    except OSError as error:
+        raise _not_writable(name, error) from error
 
 
 @dataclass(frozen=True)
@@ -84,14 +86,18 @@ def _run(task: _Task, url: sa.URL) -> LoadReport:
     except driver_errors as error:
         raise _refusal(error, task.name, database) from error
     except OSError as error:
-        raise ConfigurationError(
-            "the destination cannot be written",
-            where={"destination": task.name},
-            value=str(error),
-            next_step="correct its URL or the folder's permissions",
-        ) from error
+        raise _not_writable(task.name, error) from error
     finally:
         database.engine.dispose()
+
+
+def _not_writable(name: str, error: OSError) -> ConfigurationError:
+    return ConfigurationError(
+        "the destination cannot be written",
+        where={"destination": name},
+        value=str(error),
+        next_step="correct its URL or the folder's permissions",
+    )
 
 
 def _parsed(name: str, url: str) -> sa.URL:

@@ -50,8 +50,8 @@ def appearing(url: sa.URL) -> Iterator[sa.URL]:
         if part.exists():
             _put(part, path)
     finally:
-        for left in path.parent.glob(f"{part.name}*"):
-            left.unlink(missing_ok=True)
+        for ending in ("", "-journal", "-wal", "-shm"):
+            part.with_name(part.name + ending).unlink(missing_ok=True)
 
 
 def _put(part: Path, path: Path) -> None:
