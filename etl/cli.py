@@ -185,16 +185,20 @@ def profiles_show(
 ) -> None:
     """Show the profile of an identifier."""
     from etl import screen
-    from etl.profiles.published import find_profiles
+    from etl.profiles.published import find_profiles, find_quarantined
 
     project = _project(jobs)
-    found = [profile for one in project.identifiers_of(*parted(key)) for profile in find_profiles(project.lake, *one)]
+    keys = project.identifiers_of(*parted(key))
+    found = [profile for one in keys for profile in find_profiles(project.lake, *one)]
     if as_json:
         screen.print_json(found)
     for profile in found if not as_json else ():
         screen.show_profile(profile)
     if not found:
-        if not as_json:
+        kept_out = next((one for name in keys if (one := find_quarantined(project.lake, *name))), None)
+        if kept_out is not None:
+            screen.print_error(screen.quarantine_text(key, kept_out))
+        elif not as_json:
             screen.print_error(f"nobody has {key}")
         raise typer.Exit(FAILED)
 

@@ -67,7 +67,9 @@ def explain(
 
 def _lines(found: Explanation) -> list[str]:
     kept = ", in quarantine: too many identifiers" if found.quarantined else ""
-    lines = [f"profile {found.profile_id}{kept}", f"  named by {found.named_by}, seen first", f"identifiers: {len(found.identifiers):,}"]
+    due = f"as of the last build; {found.waiting:,} loads came since, and the next build (`profilemill run JOB`) may decide otherwise"
+    lines = [due] if found.waiting else []
+    lines += [f"profile {found.profile_id}{kept}", f"  named by {found.named_by}, seen first", f"identifiers: {len(found.identifiers):,}"]
     lines += [
         f"  {one.identifier}  since {one.first_seen.isoformat()} in {one.load}, {_records(one.records)}"
         for one in found.identifiers[:_MOST_SHOWN]

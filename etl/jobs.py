@@ -52,6 +52,7 @@ class ParquetDestination(_Strict):
     type: Literal["parquet"]
     path: Path
     events: bool = Field(False, description="Mapped events too, a folder for each stream beside that of the profiles.")
+    memberships: bool = Field(False, description="Cohort memberships too, a folder beside that of the profiles.")
 
 
 class SqlDestination(_Strict):
@@ -62,6 +63,7 @@ class SqlDestination(_Strict):
     table: str = Field("profiles", min_length=1)
     mode: Literal["changes", "full"] = Field("changes", description="Load what changed since the last load, or everything each time.")
     events: bool = Field(False, description="Mapped events too, a table for each stream.")
+    memberships: bool = Field(False, description="Cohort memberships too, in a table beside that of the profiles.")
 
 
 ProfilesDestination = ParquetDestination | SqlDestination

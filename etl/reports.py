@@ -115,8 +115,9 @@ class LoadReport:
     """What loading a destination did: rows written, rows deleted, whether everything was loaded, not changes alone.
 
     `replaced` values had NUL characters, which databases do not take, and got U+FFFD in their place; `too_long`
-    identifiers are longer than databases index and stand in the profiles alone; `events` were
-    written beside the profiles, where the destination wants them.
+    identifiers are longer than databases index and stand in the profiles alone; `events` and cohort `memberships` were
+    written beside the profiles, where the destination wants them. `left` are old versions that nobody needs and that
+    could not be removed, with the reason; the next load tries again.
     """
 
     destination: str
@@ -127,6 +128,8 @@ class LoadReport:
     replaced: int = 0
     too_long: int = 0
     events: int = 0
+    left: tuple[str, ...] = ()
+    memberships: int = 0
 
 
 @dataclass

@@ -18,6 +18,7 @@ from etl.screen_fields import show_table, show_troubled, show_unread
 if TYPE_CHECKING:
     from etl.pipeline.project import Progress as Steps
     from etl.pipeline.status import JobStatus, Status
+    from etl.profiles.published import Quarantined
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -113,11 +114,24 @@ def show_load(report: LoadReport) -> None:
         else "up to date"
     )
     what += f", {report.events:,} events written" if report.events else ""
+    what += f", {report.memberships:,} cohort memberships written" if report.memberships else ""
     out.print(f"[bold]{escape(report.destination)}[/]  {what}  {escape(report.location)}")
     if report.replaced:
         out.print(f"  {report.replaced:,} values with NUL characters, each written as U+FFFD")
     if report.too_long:
         out.print(f"  {report.too_long:,} identifiers too long to be indexed, left out of the identifiers table")
+    for old in report.left:
+        out.print(f"  [yellow]an old version could not be removed, the next load tries again: {escape(old)}[/]")
+
+
+def quarantine_text(key: str, found: Quarantined) -> str:
+    """Why a profile is shown nowhere, and what to do."""
+    return (
+        f"whoever has {key} is in quarantine: the profile {found.profile_id} has {found.identifiers:,} identifiers, more than "
+        f"max_identifiers ({found.allowed:,}), since {found.since.isoformat()}\n"
+        f"  next: see what links them: profilemill identity explain {key}; where it is one person, raise max_identifiers in the jobs "
+        "file; where a value that many share links them, leave it out in the mapping (`if`) and rebuild --from landing"
+    )
 
 
 def show_status(found: Status, *, every_field: bool = False) -> None:
@@ -132,6 +146,8 @@ def show_status(found: Status, *, every_field: bool = False) -> None:
         out.print(f"  {found.conflicts:,} links not followed: identifiers that two people claim, in the table `conflicts`")
     if found.repeated_keys:
         out.print(f"  {found.repeated_keys:,} keys in more than one load, in the table `repeated`")
+    if found.forgotten:
+        out.print("  [yellow]" + escape(found.forgotten).replace("\n", "\n  ") + "[/]")
     out.print(f"[bold]lake[/] {escape(found.lake)}")
 
 

@@ -6,18 +6,25 @@ from collections.abc import Iterable
 
 import sqlalchemy as sa
 
-from etl.destinations.parquet import drop_previous, events_path
+from etl.destinations.memberships import NAME
+from etl.destinations.parquet import beside_path, drop_previous
 from etl.errors import TransientError
 from etl.jobs import ParquetDestination, ProfilesDestination, resolve_variables
 
 
 def erase_old(name: str, destination: ProfilesDestination, streams: Iterable[str] = ()) -> None:
     """Removes the version before the current one of a Parquet folder, and makes SQLite and PostgreSQL write their tables
-    anew without deleted rows, those of the events of `streams` too. Other databases keep such rows until they clean up
-    themselves. Raises TransientError where the database is away or busy."""
+    anew without deleted rows, those of memberships and of the events of `streams` too. Other databases keep such rows until they clean up
+    themselves. Raises TransientError where the database is away or busy, or the folder's old version cannot be removed."""
     if isinstance(destination, ParquetDestination):
-        for path in (destination.path, *(events_path(destination.path, stream) for stream in streams)):
-            drop_previous(path)
+        for path in (destination.path, *(beside_path(destination.path, one) for one in (*streams, NAME))):
+            if left := drop_previous(path):
+                raise TransientError(
+                    "an old version of the destination could not be removed",
+                    where={"destination": name},
+                    value="; ".join(left),
+                    next_step="see who may write there, then run again",
+                )
         return
     url = sa.make_url(resolve_variables(destination.url.get_secret_value(), f"destinations.{name}.url"))
     if url.get_backend_name() == "postgresql":
@@ -25,7 +32,7 @@ def erase_old(name: str, destination: ProfilesDestination, streams: Iterable[str
 
         url = sql_postgres.url_for(url)
     engine = sa.create_engine(url, hide_parameters=True, poolclass=sa.NullPool)
-    tables = {destination.table, *(f"{destination.table}_{part}" for part in ("identifiers", *streams))}
+    tables = {destination.table, *(f"{destination.table}_{part}" for part in ("identifiers", NAME, *streams))}
     try:
         _vacuum(engine, tables)
     except sa.exc.DBAPIError as error:
@@ -40,11 +47,11 @@ def erase_old(name: str, destination: ProfilesDestination, streams: Iterable[str
 
 
 def _vacuum(engine: sa.Engine, tables: set[str]) -> None:
-    quoted = engine.dialect.identifier_preparer.quote
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         if engine.dialect.name == "sqlite":
             for statement in ("PRAGMA wal_checkpoint(TRUNCATE)", "VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
-                connection.execute(sa.text(statement))
+                connection.exec_driver_sql(statement)
         elif engine.dialect.name == "postgresql":
-            for table in sorted(tables & set(sa.inspect(connection).get_table_names())):
-                connection.execute(sa.text(f"VACUUM FULL {quoted(table)}"))
+            from etl.destinations import sql_postgres
+
+            sql_postgres.vacuum(connection, sorted(tables & set(sa.inspect(connection).get_table_names())))

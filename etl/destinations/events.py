@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 
 from etl.engines.sql import identifier, quote
 from etl.lake.attempts import attempt_of
@@ -27,6 +27,10 @@ class Events:
     loads: dict[str, Load]
     replaced: frozenset[str]
     files: dict[str, DataFile]
+
+    def only(self, loads: Collection[str]) -> Events:
+        """The same with no other loads than these."""
+        return replace(self, loads={name: load for name, load in self.loads.items() if name in loads})
 
     def query(self, loads: Iterable[str]) -> str:
         """SQL for the events of some loads: the columns of `EVENT_KEYS`, then every field, null where a load has it not."""

@@ -13,27 +13,43 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from etl.destinations.beside import NOTHING, Beside
 from etl.destinations.events import Events, current_events
+from etl.destinations.memberships import NAME as MEMBERSHIPS
+from etl.destinations.memberships import Memberships, current_memberships
 from etl.engines.local import Connection
 from etl.engines.sql import quote
 from etl.errors import ConfigurationError
 from etl.lake.attempts import file_name
 from etl.lake.layout import Lake
-from etl.lake.tables import new_token
+from etl.lake.tables import new_token, transaction_of
 from etl.profiles.versions import Version, current_version
 from etl.reports import LoadReport
 
 _STATE = "_profilemill.json"
+_PREVIOUS = "previous"
+
+# What filling a folder returned, None where there was nothing to do; old versions that could not be removed.
+_Published = tuple[int | None, tuple[str, ...]]
 
 
-def load_parquet(lake: Lake, name: str, path: Path, events: bool = False) -> LoadReport:
+def load_parquet(lake: Lake, name: str, path: Path, events: bool = False, beside: Beside = NOTHING) -> LoadReport:
     """Makes the folder at `path` hold the published profiles and, with `events`, the folder `<path>_<stream>` the mapped
-    events of each stream. Does nothing where they hold them already."""
+    events of each stream; `beside` tells what else. Does nothing where they hold them already."""
     version = current_version(lake)
     state = {"profiles": version.source, "build": version.build}
-    written = _publish(name, path, state, version.build, lambda folder: _write_profiles(lake, version, folder))
-    added = sum(_load_events(name, events_path(path, one.stream), one) for one in (current_events(lake) if events else ()))
-    return LoadReport(name, written or 0, 0, written is not None, str(path), events=added)
+    written, left = _publish(name, path, state, version.build, lambda folder: _write_profiles(lake, version, folder))
+    added = 0
+    for one in current_events(lake) if events or beside.erasing else ():
+        folder = beside_path(path, one.stream)
+        if events or folder.is_symlink():
+            count, more = _load_events(name, folder, one if events else one.only(_state_of(folder).get("loads", {})))
+            added, left = added + (count or 0), left + more
+    members, folder = 0, beside_path(path, MEMBERSHIPS)
+    if beside.memberships or (beside.erasing and folder.is_symlink()):
+        count, more = _load_memberships(name, folder, current_memberships(lake))
+        members, left = count or 0, left + more
+    return LoadReport(name, written or 0, 0, written is not None, str(path), events=added, left=left, memberships=members)
 
 
 def _write_profiles(lake: Lake, version: Version, folder: Path) -> int:
@@ -42,9 +58,9 @@ def _write_profiles(lake: Lake, version: Version, folder: Path) -> int:
         return _write(connection, ordered, folder / "profiles.parquet")
 
 
-def _load_events(name: str, path: Path, events: Events) -> int:
+def _load_events(name: str, path: Path, events: Events) -> _Published:
     """Publishes a file per load below `date=..`; files of loads that are as before are hard links to those before."""
-    held: Any = (_state_of(path) if path.is_symlink() else None) or {}
+    held = _state_of(path) if path.is_symlink() else {}
     fields = {field.name: field.kind_name for field in events.fields}
     # All files have the same columns, so a new field writes them all anew.
     before = path.resolve() if held.get("fields") == fields else None
@@ -52,7 +68,19 @@ def _load_events(name: str, path: Path, events: Events) -> int:
     kept = {load: attempt for load, attempt in held.get("loads", {}).items() if before and load in events.replaced}
     state = {"fields": fields, "loads": kept | {load.load: load.attempt for load in events.loads.values()}}
     number = max((load.sequence for load in events.loads.values()), default=0)
-    return _publish(name, path, state, number, lambda folder: _write_events(events, folder, before, kept)) or 0
+    return _publish(name, path, state, number, lambda folder: _write_events(events, folder, before, kept))
+
+
+def _load_memberships(name: str, path: Path, memberships: Memberships) -> _Published:
+    """Publishes the lake's memberships, in one file."""
+
+    def fill(folder: Path) -> int:
+        with memberships.lake.workspace() as (connection, _):
+            ordered = f"SELECT * FROM ({memberships.query(memberships.files)}) ORDER BY ALL"
+            return _write(connection, ordered, folder / f"{MEMBERSHIPS}.parquet")
+
+    number = transaction_of(memberships.lake.cohort_memberships, "loads") or 0
+    return _publish(name, path, {"files": list(memberships.files), "columns": list(memberships.columns)}, number, fill)
 
 
 def _write_events(events: Events, folder: Path, before: Path | None, kept: dict[str, str]) -> int:
@@ -85,17 +113,20 @@ def _write(connection: Connection, query: str, target: Path) -> int:
     return int(connection.execute(f"COPY ({query}) TO {quote(str(target))} (FORMAT parquet, COMPRESSION zstd)").fetchone()[0])
 
 
-def _publish(name: str, path: Path, state: object, number: int, fill: Callable[[Path], int]) -> int | None:
+def _publish(name: str, path: Path, state: dict[str, Any], number: int, fill: Callable[[Path], int]) -> _Published:
     """Makes `path` lead to a folder that `fill` filled, and returns what it returned; None where it has that state."""
     _refuse_foreign(name, path)
-    if path.is_symlink() and _state_of(path) == state:
-        return None
+    held = _state_of(path) if path.is_symlink() else {}
+    told, previous = _PREVIOUS in held, held.pop(_PREVIOUS, None)
+    if held == state:
+        # Of folders made before this was written down nobody knows which one is the version before.
+        return None, _remove_old(path, {path.resolve().name, previous}) if told else ()
     folder = path.with_name(f"{path.name}.v{number:06d}-{new_token()}")
     try:
         folder.mkdir(parents=True)
         count = fill(folder)
-        (folder / _STATE).write_text(json.dumps(state), encoding="utf-8")
         previous = path.resolve().name if path.is_symlink() else None
+        (folder / _STATE).write_text(json.dumps(state | {_PREVIOUS: previous}), encoding="utf-8")
         link = path.with_name(f".{path.name}.{new_token()}")
         link.symlink_to(folder.name)
         link.replace(path)
@@ -107,26 +138,27 @@ def _publish(name: str, path: Path, state: object, number: int, fill: Callable[[
             value=f"{path}: {error.strerror or error}",
             next_step="correct its path or the folder's permissions",
         ) from error
-    _remove_old(path, {folder.name, previous})
-    return count
+    return count, _remove_old(path, {folder.name, previous})
 
 
-def events_path(path: Path, stream: str) -> Path:
-    """Where the events of a stream stand beside the profiles at `path`."""
-    return path.with_name(f"{path.name}_{stream}")
+def beside_path(path: Path, what: str) -> Path:
+    """Where the events of a stream, or the memberships, stand beside the profiles at `path`."""
+    return path.with_name(f"{path.name}_{what}")
 
 
-def drop_previous(path: Path) -> None:
-    """Removes every version but the current one, for readers too that have the one before still open."""
-    if path.is_symlink():
-        _remove_old(path, {path.resolve().name})
+def drop_previous(path: Path) -> tuple[str, ...]:
+    """Removes every version but the current one, for readers too that have the one before still open; returns what could
+    not be removed."""
+    return _remove_old(path, {path.resolve().name}) if path.is_symlink() else ()
 
 
-def _state_of(path: Path) -> object:
+def _state_of(path: Path) -> dict[str, Any]:
+    """What the folder tells of itself; nothing where it cannot be read."""
     try:
-        return json.loads((path / _STATE).read_text(encoding="utf-8"))
+        found = json.loads((path / _STATE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return None
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _refuse_foreign(name: str, path: Path) -> None:
@@ -144,7 +176,15 @@ def _refuse_foreign(name: str, path: Path) -> None:
     )
 
 
-def _remove_old(path: Path, keep: set[str | None]) -> None:
-    for old in path.parent.glob(f"{path.name}.v*-*"):
+def _remove_old(path: Path, keep: set[str | None]) -> tuple[str, ...]:
+    """Removes other versions, and returns those that could not be, with the reason."""
+    left = []
+    for old in sorted(path.parent.glob(f"{path.name}.v*-*")):
         if old.name not in keep and old.is_dir() and not old.is_symlink():
-            shutil.rmtree(old, ignore_errors=True)
+            try:
+                shutil.rmtree(old)
+            except FileNotFoundError:  # somebody was faster
+                continue
+            except OSError as error:
+                left.append(f"{old}: {error.strerror or error}")
+    return tuple(left)

@@ -13,8 +13,12 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from etl.destinations import sql_portable
+from etl.destinations.beside import NOTHING, Beside
 from etl.destinations.events import current_events
+from etl.destinations.memberships import NAME as MEMBERSHIPS
+from etl.destinations.memberships import current_memberships
 from etl.destinations.sql_events import Append, EventLoad, fields_of
+from etl.destinations.sql_memberships import MembershipLoad
 from etl.destinations.sql_rows import Counts, Rows, rows_of
 from etl.destinations.sql_tables import Existing, Held, Tables, check_names, inspect_tables, kinds_of, tables_for, write_state
 from etl.engines.local import Connection
@@ -39,62 +43,102 @@ class _Database:
     append: Append
 
 
-def load_sql(lake: Lake, name: str, url: str, table: str, mode: Mode = "changes", events: bool = False) -> LoadReport:
+def load_sql(
+    lake: Lake, name: str, url: str, table: str, mode: Mode = "changes", events: bool = False, beside: Beside = NOTHING
+) -> LoadReport:
     """Brings the tables up to the newest build: people who changed since the build they hold, or everybody where the
     mode is `full`, where the changes are not known any more, or where a field is new. People who are gone are deleted.
-    With `events` there is a table for each stream too, brought up to the loads in force.
+    With `events` there is a table for each stream too, brought up to the loads in force; `beside` tells what else.
 
     Raises TransientError where the database is away or went away, ConfigurationError where it refuses; either way the
     tables are as they were.
     """
-    database = _open(name, url, table)
+    parsed = _parsed(name, url)
+    task = _Task(lake, name, table, mode, events, beside, parsed.render_as_string(hide_password=True))
+    try:
+        with sql_portable.appearing(parsed) as place:
+            return _run(task, place)
+    except FileExistsError:
+        return _run(task, parsed)
+    except OSError as error:
+        raise _not_writable(name, error) from error
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is to be loaded, as `load_sql` was asked for it; `shown` is the URL without its password."""
+
+    lake: Lake
+    name: str
+    table: str
+    mode: Mode
+    events: bool
+    beside: Beside
+    shown: str
+
+
+def _run(task: _Task, url: sa.URL) -> LoadReport:
+    database = _open(task, url)
     driver_errors = (sa.exc.DBAPIError, database.engine.dialect.loaded_dbapi.Error)
     try:
         with database.transaction() as connection:
-            return _load(lake, name, database, connection, table, mode, events)
+            return _load(task, database, connection)
     except driver_errors as error:
-        raise _refusal(error, name, database) from error
+        raise _refusal(error, task.name, database) from error
     except OSError as error:
-        raise ConfigurationError(
-            "the destination cannot be written",
-            where={"destination": name},
-            value=str(error),
-            next_step="correct its URL or the folder's permissions",
-        ) from error
+        raise _not_writable(task.name, error) from error
     finally:
         database.engine.dispose()
 
 
-def _open(name: str, url: str, table: str) -> _Database:
+def _not_writable(name: str, error: OSError) -> ConfigurationError:
+    return ConfigurationError(
+        "the destination cannot be written",
+        where={"destination": name},
+        value=str(error),
+        next_step="correct its URL or the folder's permissions",
+    )
+
+
+def _parsed(name: str, url: str) -> sa.URL:
     try:
-        parsed = sa.make_url(url)
-        postgres = parsed.get_backend_name() == "postgresql"
-        if postgres:
+        return sa.make_url(url)
+    except sa.exc.ArgumentError as error:
+        raise _unusable(name, error) from error
+
+
+def _open(task: _Task, url: sa.URL) -> _Database:
+    try:
+        if url.get_backend_name() == "postgresql":
             # Imported where it is wanted: its driver is an extra.
             from etl.destinations import sql_postgres
 
             options: dict[str, Any] = {"prepare_threshold": None}  # poolers in transaction mode know no prepared statements
-            engine = sa.create_engine(sql_postgres.url_for(parsed), hide_parameters=True, poolclass=sa.NullPool, connect_args=options)
-        else:
-            options = {"timeout": _SQLITE_WAIT} if parsed.get_backend_name() == "sqlite" else {}
-            engine = sa.create_engine(parsed, hide_parameters=True, poolclass=sa.NullPool, connect_args=options)
+            engine = sa.create_engine(sql_postgres.url_for(url), hide_parameters=True, poolclass=sa.NullPool, connect_args=options)
+            return _Database(
+                engine, task.shown, lambda: sql_postgres.transaction(engine, task.table), sql_postgres.apply, sql_postgres.append
+            )
+        options = {"timeout": _SQLITE_WAIT} if url.get_backend_name() == "sqlite" else {}
+        engine = sa.create_engine(url, hide_parameters=True, poolclass=sa.NullPool, connect_args=options)
     except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ImportError) as error:
-        missing = isinstance(error, ImportError)
-        raise ConfigurationError(
-            "the database URL cannot be used",
-            where={"destination": name},
-            value=f"there is no driver: {error}" if missing else type(error).__name__,
-            next_step="pip install 'profilemill[postgres]'"
-            if missing and postgres
-            else "write it as dialect+driver://user:password@host/database and install the driver",
-        ) from error
-    shown = parsed.render_as_string(hide_password=True)
-    if postgres:
-        return _Database(engine, shown, lambda: sql_postgres.transaction(engine, table), sql_postgres.apply, sql_postgres.append)
-    return _Database(engine, shown, lambda: sql_portable.transaction(engine), sql_portable.apply, sql_portable.append)
+        raise _unusable(task.name, error, postgres=url.get_backend_name() == "postgresql") from error
+    return _Database(engine, task.shown, lambda: sql_portable.transaction(engine), sql_portable.apply, sql_portable.append)
 
 
-def _load(lake: Lake, name: str, database: _Database, connection: sa.Connection, table: str, mode: Mode, events: bool) -> LoadReport:
+def _unusable(name: str, error: Exception, *, postgres: bool = False) -> ConfigurationError:
+    missing = isinstance(error, ImportError)
+    return ConfigurationError(
+        "the database URL cannot be used",
+        where={"destination": name},
+        value=f"there is no driver: {error}" if missing else type(error).__name__,
+        next_step="pip install 'profilemill[postgres]'"
+        if missing and postgres
+        else "write it as dialect+driver://user:password@host/database and install the driver",
+    )
+
+
+def _load(task: _Task, database: _Database, connection: sa.Connection) -> LoadReport:
+    lake, name, table, mode, events = task.lake, task.name, task.table, task.mode, task.events
     # Read within the transaction: a load that had to wait must not put an older version over a newer one.
     version = current_version(lake)
     tables = tables_for(version.fields, table)
@@ -105,19 +149,43 @@ def _load(lake: Lake, name: str, database: _Database, connection: sa.Connection,
     since = None if mode == "full" else _known_build(existing, version)
     changed = None if since is None else changed_since(lake, version, since)
     counts, done = Counts(), since != version.build
-    streams = current_events(lake) if events else []
     held_events = {} if held is None else held.events
-    part = EventLoad(connection, streams, table, name, database.append) if events else None
+    held_members = None if held is None else held.memberships
+    # People are to leave what was switched off too, where its tables are still there.
+    left_over = _left_over(connection, table, held) if task.beside.erasing else set()
+    streams = [one for one in (current_events(lake) if events or left_over else []) if events or one.stream in left_over]
+    part = EventLoad(connection, streams, table, name, database.append, held_events) if streams or events else None
+    members = None
+    if task.beside.memberships or MEMBERSHIPS in left_over:
+        members = MembershipLoad(connection, current_memberships(lake), table, name, database.append, held_members)
     with lake.workspace() as (local, _):
         if done:
             counts = database.apply(connection, local, tables, existing, rows_of(local, version, changed))
         if part is not None:
-            done |= part.run(local, None if mode == "full" else held_events, counts)
+            done |= part.run(local, None if mode == "full" and events else held_events, counts, only_held=not events)
+        if members is not None and (found := members.run(local, full=mode == "full", counts=counts)) is not None:
+            held_members, done = found, True
     if done:
-        now = Held(version.source, version.build, kinds_of(version.fields), held_events | fields_of(streams))
+        now = Held(version.source, version.build, kinds_of(version.fields), held_events | fields_of(streams), held_members)
         write_state(connection, tables, now, held)
-    full = changed is None
-    return LoadReport(name, counts.written, counts.deleted, full, database.shown, counts.replaced, counts.too_long, counts.events)
+    return LoadReport(
+        name,
+        counts.written,
+        counts.deleted,
+        changed is None,
+        database.shown,
+        counts.replaced,
+        counts.too_long,
+        counts.events,
+        memberships=counts.memberships,
+    )
+
+
+def _left_over(database: sa.Connection, table: str, held: Held | None) -> set[str]:
+    """Streams whose events were loaded once, and the name of memberships where they were, as far as their tables are there."""
+    known = set() if held is None else {*held.events, *(() if held.memberships is None else (MEMBERSHIPS,))}
+    inspector = sa.inspect(database)
+    return {one for one in known if inspector.has_table(f"{table}_{one}")}
 
 
 def _known_build(existing: Existing, version: Version) -> int | None:

@@ -5,14 +5,24 @@ Events of a load never change: a load that was imported again has another attemp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from etl.destinations.events import EVENT_KEYS, Events
 from etl.destinations.sql_rows import Counts, row_query
-from etl.destinations.sql_tables import DATE, Existing, check_names, compare_tables, evolve, exact_text, field_columns, kinds_of
+from etl.destinations.sql_tables import (
+    DATE,
+    Existing,
+    check_names,
+    compare_tables,
+    evolve,
+    exact_text,
+    field_columns,
+    kinds_of,
+    refuse_foreign,
+)
 from etl.engines.local import Connection
 from etl.lake.loads import Load
 
@@ -24,28 +34,35 @@ _LOADS = 500  # in one DELETE
 
 class EventLoad:
     """A load of events into the tables whose names begin with `table`. Making one makes the tables and columns that are
-    missing, before anything is written: MySQL ends a transaction there. `append` puts the rows of a query into a table."""
+    missing, before anything is written: MySQL ends a transaction there. `append` puts the rows of a query into a table;
+    `known` are the streams that were loaded before: tables of others that hold rows are somebody's, and refused."""
 
-    def __init__(self, database: sa.Connection, streams: Sequence[Events], table: str, destination: str, append: Append) -> None:
+    def __init__(
+        self, database: sa.Connection, streams: Sequence[Events], table: str, destination: str, append: Append, known: Collection[str]
+    ) -> None:
         self.database, self.streams, self.append = database, streams, append
         self.loads = _loads_table(table)
         self.tables = {events.stream: _events_table(table, events) for events in streams}
         everything = [self.loads, *self.tables.values()]
         for one in everything:
             check_names(one, database.dialect, destination)
+        foreign = [one for stream, one in self.tables.items() if stream not in known]
+        refuse_foreign(database, foreign if known else [self.loads, *foreign], destination)
         self.existing = compare_tables(database, everything, destination)
         evolve(database, self.existing)
 
-    def run(self, connection: Connection, held_fields: FieldsByStream | None, counts: Counts) -> bool:
+    def run(self, connection: Connection, held_fields: FieldsByStream | None, counts: Counts, *, only_held: bool = False) -> bool:
         """Brings the events up to the loads in force, and says whether there was anything to do.
 
-        `held_fields` are those that were written before; None: everything is to be loaded anew.
+        `held_fields` are those that were written before; None: everything is to be loaded anew. With `only_held` no load is
+        added: those that are there are replaced or go.
         """
         held = self.database.execute(sa.select(self.loads)).all()
         changed = bool(self.existing.absent or self.existing.missing)
-        for events in self.streams:
-            table = self.tables[events.stream]
-            before = {row.load: row.attempt for row in held if row.stream == events.stream}
+        for stream in self.streams:
+            table = self.tables[stream.stream]
+            before = {row.load: row.attempt for row in held if row.stream == stream.stream}
+            events = stream.only(before) if only_held else stream
             anew = held_fields is None or _is_to_be_loaded_anew(table, self.existing, held_fields.get(events.stream, {}))
             new = {name: load for name, load in events.loads.items() if anew or before.get(name) != load.attempt}
             old = [name for name in before if name in new or not (name in events.loads or name in events.replaced)]

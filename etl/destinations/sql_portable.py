@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC
@@ -15,6 +16,7 @@ from sqlalchemy.dialects import mysql, sqlite
 from etl.destinations.sql_rows import Counts, Rows, batches
 from etl.destinations.sql_tables import Existing, Tables, evolve
 from etl.engines.local import Connection, arrow
+from etl.leftovers import own_name, remove_leftovers
 
 _IDS = 500  # in one DELETE; some databases take no more than 999 values
 
@@ -29,6 +31,47 @@ def transaction(engine: sa.Engine) -> Iterator[sa.Connection]:
         sa.event.listen(engine, "begin", _begin_immediate)
     with engine.begin() as database:
         yield database
+
+
+@contextmanager
+def appearing(url: sa.URL) -> Iterator[sa.URL]:
+    """The URL to load. A SQLite file that is not there yet is filled under another name and appears with everything in it:
+    a first connection makes an empty file, which is all that readers would find where a load is killed. Raises
+    FileExistsError where somebody else made the file meanwhile; then it has to be loaded."""
+    path = _new_file(url)
+    if path is None:
+        yield url
+        return
+    prefix = f".{path.name}."
+    remove_leftovers(path.parent, prefix)
+    part = path.with_name(prefix + own_name(secrets.token_hex(4)))
+    try:
+        yield url.set(database=str(part))
+        if part.exists():
+            _put(part, path)
+    finally:
+        for ending in ("", "-journal", "-wal", "-shm"):
+            part.with_name(part.name + ending).unlink(missing_ok=True)
+
+
+def _put(part: Path, path: Path) -> None:
+    """Gives the file its name, unless there is one of that name."""
+    try:
+        path.hardlink_to(part)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        if path.exists():
+            raise FileExistsError(path) from None
+        part.rename(path)
+
+
+def _new_file(url: sa.URL) -> Path | None:
+    """The SQLite file that a connection would make."""
+    if url.get_backend_name() != "sqlite" or not url.database or url.database.startswith((":memory:", "file:")):
+        return None
+    path = Path(url.database)
+    return None if path.exists() else path
 
 
 def _leave_transactions_to_us(driver: Any, _: object) -> None:

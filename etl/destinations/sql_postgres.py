@@ -52,6 +52,13 @@ def append(database: sa.Connection, connection: Connection, table: sa.Table[Any]
     return _copy(_driver(database), batches(connection, query, counts), sql.Identifier(table.name), columns)
 
 
+def vacuum(database: sa.Connection, tables: Iterable[str]) -> None:
+    """Writes tables anew without their deleted rows. The connection commits each statement by itself."""
+    for table in tables:
+        # Not by SQLAlchemy, which takes `:` and `%` in a name for parameters.
+        _driver(database).execute(sql.SQL("VACUUM FULL {}").format(sql.Identifier(table)))
+
+
 def _copy(driver: Driver, found: Iterable[pa.RecordBatch], target: sql.Composable, columns: list[str]) -> int:
     names = sql.SQL(", ").join(map(sql.Identifier, columns))
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(target, names)

@@ -27,13 +27,14 @@ _REPLACED, _TOO_LONG = _COUNTS = ("_replaced", "_too_long")
 @dataclass
 class Counts:
     """What a load did: profiles written and deleted, values whose NUL characters were replaced, identifiers left out,
-    since they are longer than a database indexes, and events written."""
+    since they are longer than a database indexes, and events and cohort memberships written."""
 
     written: int = 0
     deleted: int = 0
     replaced: int = 0
     too_long: int = 0
     events: int = 0
+    memberships: int = 0
 
 
 @dataclass(frozen=True)

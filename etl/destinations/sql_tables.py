@@ -50,13 +50,14 @@ class Tables:
 
 @dataclass(frozen=True)
 class Held:
-    """What the database held before: build `build` of the table `source`, with these fields (name -> kind), and events
-    by stream with theirs."""
+    """What the database held before: build `build` of the table `source`, with these fields (name -> kind), events
+    by stream with theirs, and memberships by the lake's files (with project and cohort); None where there never were any."""
 
     source: str
     build: int
     fields: dict[str, str]
     events: dict[str, dict[str, str]]
+    memberships: dict[str, list[str]] | None = None
 
 
 def tables_for(fields: Sequence[ProfileField], name: str) -> Tables:
@@ -84,6 +85,7 @@ def tables_for(fields: Sequence[ProfileField], name: str) -> Tables:
         sa.Column("build", sa.BigInteger()),
         sa.Column("fields", sa.Text()),
         sa.Column("events", sa.Text()),
+        sa.Column("memberships", sa.Text()),
         sa.Column("loaded_at", DATE),
     )
     return Tables(name, profiles, identifiers, state)
@@ -139,17 +141,27 @@ class Existing:
 def inspect_tables(database: sa.Connection, tables: Tables, destination: str) -> Existing:
     """Looks at the three tables and changes nothing. Raises ConfigurationError as `compare_tables`, and for a table that
     somebody else filled."""
+    held = _held(database, tables.state, destination)
+    if held is None:
+        refuse_foreign(database, (tables.profiles, tables.identifiers), destination)
     found = compare_tables(database, tables.all, destination)
-    held = None
-    if tables.state not in found.absent:
-        known = [column for column in tables.state.columns if column not in found.missing]
-        row = database.execute(sa.select(*known)).mappings().one_or_none()
-        if row is not None:
-            events = json.loads(row.get("events") or "{}")
-            held = Held(row["source"], int(row["build"]), json.loads(row.get("fields") or "{}"), events)
-    if held is None and tables.profiles not in found.absent:
-        _refuse_foreign(database, tables, destination)
     return Existing(found.absent, found.missing, held)
+
+
+def _held(database: sa.Connection, state: sa.Table[Any], destination: str) -> Held | None:
+    """What the table of the state tells; None where there is none, or nothing in it."""
+    inspector = sa.inspect(database)
+    if not inspector.has_table(state.name):
+        return None
+    existing = {column["name"] for column in inspector.get_columns(state.name)}
+    if not {"source", "build"} <= existing:
+        raise _foreign(state, destination)
+    row = database.execute(sa.select(*(column for column in state.columns if column.name in existing))).mappings().one_or_none()
+    if row is None:
+        return None
+    events = json.loads(row.get("events") or "{}")
+    memberships = json.loads(row.get("memberships") or "null")
+    return Held(row["source"], int(row["build"]), json.loads(row.get("fields") or "{}"), events, memberships)
 
 
 def compare_tables(database: sa.Connection, tables: Iterable[sa.Table[Any]], destination: str) -> Existing:
@@ -184,15 +196,23 @@ def _refuse_other_types(database: sa.Connection, table: sa.Table[Any], existing:
         )
 
 
-def _refuse_foreign(database: sa.Connection, tables: Tables, destination: str) -> None:
-    """A table without our state and with rows in it is somebody's: a load would delete them."""
-    if database.execute(sa.select(sa.literal(1)).select_from(tables.profiles).limit(1)).first() is not None:
-        raise ConfigurationError(
-            "the database has a table of that name that Profilemill did not fill",
-            where={"destination": destination},
-            value=tables.name,
-            next_step="choose another name with the option `table`, or drop the table",
-        )
+def refuse_foreign(database: sa.Connection, tables: Iterable[sa.Table[Any]], destination: str) -> None:
+    """Raises ConfigurationError for tables with rows in them, which our state does not tell of: a load would delete them."""
+    inspector = sa.inspect(database)
+    for table in tables:
+        # Of a foreign table no column is known.
+        any_row = sa.select(sa.literal(1)).select_from(sa.table(table.name)).limit(1)
+        if inspector.has_table(table.name) and database.execute(any_row).first() is not None:
+            raise _foreign(table, destination)
+
+
+def _foreign(table: sa.Table[Any], destination: str) -> ConfigurationError:
+    return ConfigurationError(
+        "the database has a table of that name that Profilemill did not fill",
+        where={"destination": destination},
+        value=table.name,
+        next_step="choose another name with the option `table`, or drop the table",
+    )
 
 
 def evolve(database: sa.Connection, existing: Existing) -> None:
@@ -215,6 +235,7 @@ def write_state(database: sa.Connection, tables: Tables, now: Held, before: Held
         "build": now.build,
         "fields": json.dumps(now.fields),
         "events": json.dumps(now.events),
+        "memberships": None if now.memberships is None else json.dumps(now.memberships),
         "loaded_at": time if database.dialect.name == "postgresql" else time.replace(tzinfo=None),
     }
     database.execute(sa.insert(tables.state), [row])

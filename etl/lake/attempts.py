@@ -21,12 +21,14 @@ def attempt_of(file: DataFile) -> str:
     return file.path.rsplit(".", 2)[-2]
 
 
-def rows_of(table: Table, attempts: Iterable[str]) -> str | None:
-    """SQL for the rows of the given attempts; None when there are none. Files are chosen by name, rows by column."""
+def rows_of(table: Table, attempts: Iterable[str], files: Iterable[DataFile] | None = None) -> str | None:
+    """SQL for the rows of the given attempts; None when there are none. Files are chosen by name, rows by column. `files`
+    are those of the table, for callers that ask more than once."""
     wanted = set(attempts)
     if not wanted:
         return None
-    source = relation(table, (file.path for file in files_of(table) if attempt_of(file) in wanted))
+    known = files_of(table) if files is None else files
+    source = relation(table, (file.path for file in known if attempt_of(file) in wanted))
     if source is None:
         return None
     return f"(SELECT * FROM {source} WHERE _attempt IN ({', '.join(quote(attempt) for attempt in sorted(wanted))}))"
@@ -37,11 +39,12 @@ def remove_attempts(table: Table, attempts: Iterable[str]) -> int:
     gone = set(attempts)
     files = [file for file in files_of(table) if attempt_of(file) in gone]
     if files:
-        commit(table, _schema(table), remove=[file.path for file in files])
+        commit(table, arrow_schema(table), remove=[file.path for file in files])
     return len(files)
 
 
-def _schema(table: Table) -> pa.Schema:
+def arrow_schema(table: Table) -> pa.Schema:
+    """The columns of a table that is there."""
     opened = table.open()
     assert opened is not None  # it has files
     return pa.schema(opened.schema())

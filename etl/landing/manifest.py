@@ -64,6 +64,11 @@ def read_manifest(folder: Path) -> Landed:
     )
 
 
+def attempts_in(landing: Path) -> list[Path]:
+    """The folders of all attempts in the landing folder. It may change meanwhile: what goes while this looks is left out."""
+    return [Path(folder) for folder, _, files in os.walk(landing) if MANIFEST in files]
+
+
 def slug(text: str) -> str:
     """`text` as a file name: other characters than letters, digits, dot, dash and underscore as `~` and their code."""
     made = _PLAIN.sub(lambda found: f"~{ord(found.group()):x}~", text)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
+from dataclasses import replace
 
 from etl.engines.keyed import keyed_hash, keyed_hash_sql, set_key
 from etl.engines.local import Connection
@@ -37,6 +39,12 @@ def hashing_of(mapping: Mapping) -> str:
         return ""
     key = hashlib.sha256(b"profilemill pii key\x1f" + mapping.pii_key.reveal().encode()).hexdigest()[:8]
     return f"{', '.join(names)} by key {key}"
+
+
+def identifier_hashing(mappings: Iterable[Mapping]) -> str:
+    """The same of the identifiers of several mappings: what decides which values the tables have for a person."""
+    ids = (replace(one, fields=tuple(one.field(name) for name in one.by)) for one in mappings)
+    return "; ".join(sorted({text for one in ids if (text := hashing_of(one))}))
 
 
 def hashed_query(connection: Connection, query: str, mapping: Mapping) -> str:

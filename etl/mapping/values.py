@@ -53,19 +53,20 @@ def text_form(value: Json) -> str | None:
     return scalar_text(value)
 
 
-def flat_items(value: Json, prefix: str = "") -> Iterator[tuple[str, Json]]:
+def flat_items(value: Json, prefix: str | None = None) -> Iterator[tuple[str, Json]]:
     """Flat keys and their leaf values, in the order of the record; nulls, empty objects and empty lists give none.
 
-    A list with an object or list inside gives one key per position: `a[0].b`.
+    A list with an object or list inside gives one key per position: `a[0].b`. An empty name is a name: `{"": {"b": 1}}`
+    gives `.b`.
     """
     if isinstance(value, dict):
         for name, member in value.items():
-            yield from flat_items(member, f"{prefix}.{name}" if prefix else name)
+            yield from flat_items(member, name if prefix is None else f"{prefix}.{name}")
     elif isinstance(value, list) and not is_scalar_list(value):
         for position, member in enumerate(value):
-            yield from flat_items(member, f"{prefix}[{position}]")
+            yield from flat_items(member, f"{prefix or ''}[{position}]")
     elif value is not None and (not isinstance(value, list) or text_form(value) is not None):
-        yield prefix, value
+        yield prefix or "", value
 
 
 def matched(record: Json, prefixes: list[str]) -> dict[str, Json]:

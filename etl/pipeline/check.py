@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from etl.clients.amplitude import Cohort
-from etl.errors import ConfigurationError, ProfilemillError
+from etl.errors import ConfigurationError, MappingError, ProfilemillError
 from etl.jobs import CohortsJob, ImportJob
 from etl.mapping import Mapping
 from etl.pipeline.check_mappings import check_stored, is_shipped, landed_warnings, unused_files, where_from
 from etl.pipeline.forwarding import check_forwarding
 from etl.pipeline.project import Project
+from etl.pipeline.suppression import suppression_warning
 from etl.profiles.fields import merged_fields, namespaces, of_mapping
 
 
@@ -43,10 +44,22 @@ def check(project: Project, *, online: bool = True) -> list[Finding]:
     findings += [_tried(f"forwarding {name}", partial(check_forwarding, project, name)) for name in project.jobs.forwardings]
     findings.append(_tried("fields of all jobs", lambda: _check_together(list(mappings.values()))))
     findings.append(_tried(f"lake {project.lake.root}", project.lake.ensure_writable))
+    findings += _forgotten(project)
     used = {job.authorization: job for job in project.jobs.imports.values()}
     for authorization, job in used.items() if online else ():
         findings.append(_tried(f"authorization {authorization}", partial(_listed, project, job)))
     return findings
+
+
+def _forgotten(project: Project) -> list[Finding]:
+    """Whether people who were forgotten are still known; a fault of a mapping is told of where it is."""
+    try:
+        warning = suppression_warning(project)
+    except MappingError:
+        return []
+    except ProfilemillError as error:
+        return [Finding("people who were forgotten", str(error))]
+    return [] if warning is None else [Finding("people who were forgotten", note="1 warning", warnings=(warning,))]
 
 
 def _mapped(project: Project, subject: str, mapping: Mapping) -> Finding:

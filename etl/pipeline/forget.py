@@ -27,7 +27,7 @@ from etl.lake.layout import Lake
 from etl.lake.loads import FORWARDING, Load, all_loads, in_force, rewrite_loads
 from etl.lake.swap import BESIDE, swap_in
 from etl.lake.tables import Table, commit, files_of, new_token, relation, schema_of, transaction_of, vacuum, write_file
-from etl.landing.manifest import MANIFEST, read_manifest
+from etl.landing.manifest import MANIFEST, attempts_in, read_manifest
 from etl.landing.scrub import without_lines
 from etl.landing.store import drop_attempts
 from etl.mapping import Mapping, load_mapping
@@ -53,7 +53,7 @@ from etl.reports import LoadReport
 
 # Profile ids are suppressed beside identifiers: the table `changes` knows people by them.
 _PROFILE = "profile_id"
-_AT_ONCE = 50
+_AT_ONCE = 100
 
 
 @dataclass
@@ -109,7 +109,7 @@ def forget(
         people, ids = _people(lake, [one for key in keys for one in project.identifiers_of(*key)])
         # Every identifier may have given the profile its id once: `changes` has those ids too.
         ever = ids | {profile_id_of(*one) for one in people}
-        suppression = before.with_([*people, *((_PROFILE, one) for one in ever)])
+        suppression = before.with_([*people, *((_PROFILE, one) for one in ever)], project.identifier_hashing())
         new = [one for one in sorted(people) if before.hash_of(one) not in before.hashes]
         report.people, report.identifiers = len(ids), dict(Counter(namespace for namespace, _ in new))
         if not dry_run:
@@ -217,7 +217,7 @@ def _load_destinations(project: Project, report: Forgotten, on_step: Callable[[s
     for name, destination in project.jobs.profile_destinations.items():
         on_step(f"loading {name}")
         try:
-            report.destinations.append(load_destination(project, name))
+            report.destinations.append(load_destination(project, name, erasing=True))
             erase_old(name, destination, stream_fields(project.lake))
         except ProfilemillError as error:
             report.failed[name] = str(error)
@@ -258,15 +258,14 @@ def _sweep(project: Project, suppression: Suppression, report: Forgotten) -> Non
 
 def _sweep_landing(project: Project, suppression: Suppression, counting: set[str], committed: set[str]) -> None:
     lake = project.lake
-    manifests = lake.landing.glob(f"**/{MANIFEST}") if lake.landing.is_dir() else ()
-    for path in manifests:
-        attempt = path.parent.name
-        if path.is_relative_to(lake.landing / FORWARDING):
+    for folder in attempts_in(lake.landing):
+        attempt = folder.name
+        if folder.is_relative_to(lake.landing / FORWARDING):
             continue
         if attempt in committed - counting:
-            drop_attempts(lake.landing, [path.parent])
+            drop_attempts(lake.landing, [folder])
         elif attempt not in counting:
-            _scrub_in_place(project, suppression, path.parent)
+            _scrub_in_place(project, suppression, folder)
 
 
 def _scrub_in_place(project: Project, suppression: Suppression, folder: Path) -> None:

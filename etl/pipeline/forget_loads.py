@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +18,17 @@ import pyarrow as pa
 
 from etl.engines.local import Connection, rows
 from etl.engines.sql import identifier, quote
-from etl.lake.attempts import file_name, remove_attempts, rows_of
+from etl.lake.attempts import arrow_schema, file_name, remove_attempts, rows_of
 from etl.lake.layout import Lake
 from etl.lake.loads import Load, commit_loads, current_loads
-from etl.lake.tables import NewFile, Table, commit, schema_of, write_file
+from etl.lake.tables import DataFile, NewFile, Table, commit, files_of, write_file
 from etl.landing.manifest import MANIFEST, Landed, read_manifest
 from etl.landing.scrub import without_lines
 from etl.landing.snapshot import EXITS
 from etl.landing.store import arriving, drop_attempts, place
 from etl.mapping import Mapping
 from etl.pipeline.counting import fields_from, fields_text
-from etl.pipeline.ingest import Ingest, attempt_folder, content_of
+from etl.pipeline.ingest import Ingest, attempt_folder, contents_of
 from etl.pipeline.suppression import Lines
 from etl.profiles.fragments import guarded, id_column
 from etl.profiles.privacy import Suppression, owner_suppressed_sql, suppressed_sql, without_suppressed_sql
@@ -102,14 +102,10 @@ def clean_loads(cleaning: Cleaning, found: Sequence[tuple[Load, Lines, Removed]]
     with lake.writing():
         now = current_loads(lake)
         still = [one for one in found if now[one[0].load].attempt == one[0].attempt]
-        made, added = [], dict[str, list[tuple[Table, pa.Schema, NewFile]]]()
-        for load, lines, removed in still:
-            fresh, files = _clean(cleaning, load, lines, removed)
-            made.append(fresh)
-            for table, schema, file in files:
-                added.setdefault(str(table.path), []).append((table, schema, file))
-        for group in added.values():
-            commit(group[0][0], pa.unify_schemas([schema for _, schema, _ in group]), add=[file for _, _, file in group])
+        made, added = _clean(cleaning, still)
+        for table, files in added:
+            if files:
+                commit(table, arrow_schema(table), add=files)
         attempts = {load.load: load.attempt for load, _, _ in still}
         committed = commit_loads(lake, made, lambda new, old: old is not None and old.attempt == attempts[new.load])
         old_attempts = [attempts[row.load] for row in committed]
@@ -121,27 +117,82 @@ def clean_loads(cleaning: Cleaning, found: Sequence[tuple[Load, Lines, Removed]]
     return total, {row.attempt for row in committed}
 
 
-def _clean(cleaning: Cleaning, load: Load, lines: Lines, removed: Removed) -> tuple[Load, list[tuple[Table, pa.Schema, NewFile]]]:
-    lake, attempt = cleaning.lake, secrets.token_hex(8)
-    old = attempt_folder(lake.landing, load)
-    landed = _land_again(lake, read_manifest(old), attempt, lines) if (old / MANIFEST).is_file() else None
+def _clean(cleaning: Cleaning, found: Sequence[tuple[Load, Lines, Removed]]) -> tuple[list[Load], list[tuple[Table, list[NewFile]]]]:
+    """The loads under new attempts, and what has to be added to the tables for them; nothing is committed."""
+    lake = cleaning.lake
+    landed: dict[str, Landed] = {}
+    for load, lines, _ in found:
+        if ((old := attempt_folder(lake.landing, load)) / MANIFEST).is_file():
+            landed[load.load] = _land_again(lake, read_manifest(old), lines)
+    read = contents_of(Ingest(lake, cleaning.mapping, found[0][0].job), list(landed.values())) if landed else []
+    contents = dict(zip(landed, read, strict=True))
+    made: list[Load] = []
     with lake.workspace() as (connection, _):
         cleaning.suppression.prepare(connection)
-        gone = [(member, line) for member, numbers in lines.own.items() for line in numbers]
-        connection.register(
-            "gone",
-            pa.table({"m": pa.array([one[0] for one in gone], pa.string()), "l": pa.array([one[1] for one in gone], pa.int64())}),
-        )
-        files = _table_files(connection, cleaning, load, attempt)
-        kept = _kept(connection, lake, load, files)
-    settings = Ingest(lake, cleaning.mapping, load.job)
-    count, digest = content_of(settings, landed) if landed else (max(0, load.lines - lines.count), load.digest)
+        copies = [_Copy(table, rest, files_of(table)) for table, rest in _queries(cleaning, found[0][0].stream)] if found else []
+        for load, lines, removed in found:
+            attempt = landed[load.load].attempt if load.load in landed else secrets.token_hex(8)
+            _register_gone(connection, lines)
+            files = [copy.write(connection, load, attempt) for copy in copies]
+            kept = _kept(connection, load, copies[0].table, files[0])
+            made.append(_row(load, attempt, landed.get(load.load), contents.get(load.load), kept, lines, removed))
+    return made, [(copy.table, copy.added) for copy in copies]
+
+
+@dataclass
+class _Copy:
+    """A table and SQL that is put behind the rows of an attempt, those of the people left out; its files are read once."""
+
+    table: Table
+    rest: Callable[[str], str]
+    files: list[DataFile]
+    added: list[NewFile] = field(default_factory=list)
+
+    def write(self, connection: Connection, load: Load, attempt: str) -> NewFile | None:
+        """The file of the new attempt, written and not committed; None where it has no rows."""
+        source = rows_of(self.table, [load.attempt], self.files)
+        if source is None:
+            return None
+        query = f"SELECT * REPLACE ({quote(attempt)} AS _attempt) FROM ({self.rest(source)})"
+        file = write_file(connection, query, self.table, {"date": load.date.isoformat()}, file_name(load.load, attempt))
+        self.added += [file] if file is not None else []
+        return file
+
+
+def _queries(cleaning: Cleaning, stream: str) -> list[tuple[Table, Callable[[str], str]]]:
+    """The tables with rows of loads, the stream first, and what is kept of them."""
+    lake, by = cleaning.lake, cleaning.by
+    ids = "".join(f", {id_column(name)}" for name in by)
+    theirs = f"(_member, _line) IN (SELECT (m, l) FROM gone) OR {owner_suppressed_sql(by) if by else 'FALSE'}"
+
+    def fragments(source: str) -> str:
+        kept = without_suppressed_sql(f"SELECT * FROM {source}", by) if by else f"SELECT * FROM {source}"
+        return f"SELECT * EXCLUDE (date) FROM ({kept})"
+
+    return [
+        (lake.stream(stream), lambda source: f"SELECT * EXCLUDE (date{ids}) FROM ({_with_ids(source, by)}) WHERE NOT ({theirs})"),
+        (lake.fragments(stream), fragments),
+        (lake.rejects, lambda source: f"SELECT * EXCLUDE (date) FROM {source} WHERE (member, line) NOT IN (SELECT (m, l) FROM gone)"),
+    ]
+
+
+def _register_gone(connection: Connection, lines: Lines) -> None:
+    gone = [(member, line) for member, numbers in lines.own.items() for line in numbers]
+    columns = {"m": pa.array([one[0] for one in gone], pa.string()), "l": pa.array([one[1] for one in gone], pa.int64())}
+    connection.register("gone", pa.table(columns))
+
+
+def _row(
+    load: Load, attempt: str, landed: Landed | None, content: tuple[int, str] | None, kept: dict[str, Any], lines: Lines, removed: Removed
+) -> Load:
+    """The load's row under its new attempt, with what is left of its counts."""
+    count, digest = content or (max(0, load.lines - lines.count), load.digest)
     rejects = load.rejects - removed.rejects
     records = count - rejects
     # What `where` left out has no row to count, so its share is what is neither a row nor a duplicate.
     filtered = load.records - load.rows - load.duplicates
     duplicates = max(0, records - kept["rows"] - filtered) if filtered == 0 else min(load.duplicates, max(0, records - kept["rows"]))
-    fresh = replace(
+    return replace(
         load,
         attempt=attempt,
         lines=count,
@@ -155,10 +206,10 @@ def _clean(cleaning: Cleaning, load: Load, lines: Lines, removed: Removed) -> tu
         misfits=_field_counts(load, kept),
         details=json.dumps(landed.details, ensure_ascii=False, sort_keys=True) if landed else load.details,
     )
-    return fresh, files
 
 
-def _land_again(lake: Lake, old: Landed, attempt: str, lines: Lines) -> Landed:
+def _land_again(lake: Lake, old: Landed, lines: Lines) -> Landed:
+    attempt = secrets.token_hex(8)
     with arriving(lake.landing, attempt) as folder:
         for member in old.members:
             shutil.copyfile(old.folder / member, folder / member)
@@ -174,40 +225,16 @@ def _exits_on(path: Path, lines: set[int]) -> int:
     return sum(1 for number in lines if number <= len(texts) and '"cohort_id"' in texts[number - 1])
 
 
-def _table_files(connection: Connection, cleaning: Cleaning, load: Load, attempt: str) -> list[tuple[Table, pa.Schema, NewFile]]:
-    """The files of the new attempt, written and not committed."""
-    lake, by = cleaning.lake, cleaning.by
-    own = owner_suppressed_sql(by) if by else "FALSE"
-    found = []
-    stream, fragments, rejects = lake.stream(load.stream), lake.fragments(load.stream), lake.rejects
-    if (source := rows_of(stream, [load.attempt])) is not None:
-        ids = ", ".join(id_column(name) for name in by)
-        theirs = f"(_member, _line) IN (SELECT (m, l) FROM gone) OR {own}"
-        found.append((stream, f"SELECT * EXCLUDE (date{', ' + ids if ids else ''}) FROM ({_with_ids(source, by)}) WHERE NOT ({theirs})"))
-    if (source := rows_of(fragments, [load.attempt])) is not None:
-        kept = without_suppressed_sql(f"SELECT * FROM {source}", by) if by else f"SELECT * FROM {source}"
-        found.append((fragments, f"SELECT * EXCLUDE (date) FROM ({kept})"))
-    if (source := rows_of(rejects, [load.attempt])) is not None:
-        found.append((rejects, f"SELECT * EXCLUDE (date) FROM {source} WHERE (member, line) NOT IN (SELECT (m, l) FROM gone)"))
-    files = []
-    for table, query in found:
-        renamed = f"SELECT * REPLACE ({quote(attempt)} AS _attempt) FROM ({query})"
-        file = write_file(connection, renamed, table, {"date": load.date.isoformat()}, file_name(load.load, attempt))
-        if file is not None:
-            files.append((table, schema_of(connection, renamed, table), file))
-    return files
-
-
 def _with_ids(source: str, by: Sequence[str]) -> str:
     ids = "".join(f", {guarded(f'CAST({identifier(name)} AS VARCHAR)')} AS {id_column(name)}" for name in by)
     return f"SELECT *{ids} FROM {source}"
 
 
-def _kept(connection: Connection, lake: Lake, load: Load, files: Sequence[tuple[Table, pa.Schema, NewFile]]) -> dict[str, Any]:
+def _kept(connection: Connection, load: Load, table: Table, file: NewFile | None) -> dict[str, Any]:
     """How many rows the new attempt has, and how many values of each field."""
-    path = next((table.path / file.path for table, _, file in files if table == lake.stream(load.stream)), None)
-    if path is None:
+    if file is None:
         return {"rows": 0, "values": {}}
+    path = table.path / file.path
     names = list(fields_from(load.misfits))
     source = f"read_parquet({quote(str(path))}, hive_partitioning = false)"
     known = {row["column_name"] for row in rows(connection, f"SELECT column_name FROM (DESCRIBE SELECT * FROM {source})")}

@@ -273,11 +273,14 @@ class _Batch:
                 remove_attempts(self.lake.fragments(self.fields.stream), attempts)
 
 
-def content_of(settings: Ingest, landed: Landed) -> tuple[int, str]:
-    """The lines and the digest of an attempt, as its row in `loads` has them."""
-    with settings.lake.workspace() as (connection, _):
-        found = _Batch(settings, of_mapping(settings.mapping), [landed])._digests_of(connection, [0])[0]
-    return found.lines, found.digest
+def contents_of(settings: Ingest, landed: Sequence[Landed]) -> list[tuple[int, str]]:
+    """The lines and the digest of each attempt, as its row in `loads` has them."""
+    found: list[tuple[int, str]] = []
+    for batch in _batches(landed):
+        with settings.lake.workspace() as (connection, _):
+            digests = _Batch(settings, of_mapping(settings.mapping), batch)._digests_of(connection, range(len(batch)))
+        found += [(digests[ix].lines, digests[ix].digest) for ix in range(len(batch))]
+    return found
 
 
 def attempt_folder(landing: Path, load: Load) -> Path:

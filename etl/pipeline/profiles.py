@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from filelock import FileLock
 
+from etl.destinations.beside import Beside
 from etl.destinations.parquet import load_parquet
 from etl.destinations.sql import load_sql
 from etl.jobs import ParquetDestination, resolve_variables
@@ -24,12 +25,13 @@ def build(project: Project, *, full: bool = False, on_step: Callable[[str], None
     return report
 
 
-def load_destination(project: Project, name: str) -> LoadReport:
+def load_destination(project: Project, name: str, *, erasing: bool = False) -> LoadReport:
     """Brings one destination up to the lake's profiles. One at a time: a slower run must neither remove the folder that
-    a faster one is about to publish nor put older profiles over newer ones."""
+    a faster one is about to publish nor put older profiles over newer ones. `erasing` reaches tables and folders too that
+    were switched off."""
     project.lake.ensure_writable()
     with loading(project, name):
-        return _load(project, name)
+        return _load(project, name, erasing)
 
 
 def loading(project: Project, name: str) -> FileLock:
@@ -37,12 +39,13 @@ def loading(project: Project, name: str) -> FileLock:
     return FileLock(project.lake.root / f".destination-{slug(name)}.lock")
 
 
-def _load(project: Project, name: str) -> LoadReport:
+def _load(project: Project, name: str, erasing: bool) -> LoadReport:
     destination = project.jobs.profile_destinations[name]
+    beside = Beside(destination.memberships, erasing)
     if isinstance(destination, ParquetDestination):
-        return load_parquet(project.lake, name, destination.path, destination.events)
+        return load_parquet(project.lake, name, destination.path, destination.events, beside)
     url = resolve_variables(destination.url.get_secret_value(), f"destinations.{name}.url")
-    return load_sql(project.lake, name, url, destination.table, destination.mode, destination.events)
+    return load_sql(project.lake, name, url, destination.table, destination.mode, destination.events, beside)
 
 
 def destinations_of(project: Project, jobs: Iterable[str]) -> list[str]:

@@ -14,7 +14,7 @@ from etl.jobs import CohortsJob, EventsJob, ImportJob, Job, Jobs, load_jobs, res
 from etl.jobs_forwarding import ForwardingJob
 from etl.lake.layout import Lake
 from etl.mapping import Mapping, load_mapping, refusal
-from etl.mapping.pii import check_hashing, hashed_value
+from etl.mapping.pii import check_hashing, hashed_value, identifier_hashing
 from etl.settings import Clock, Secret, packaged_mappings
 
 
@@ -110,6 +110,10 @@ class Project:
             return [(key, value)]
         mappings = [self.mapping(job) for job in self.jobs.imports.values()]
         return list(dict.fromkeys([(key, value), *((key, hashed_value(mapping, key, value)) for mapping in mappings)]))
+
+    def identifier_hashing(self) -> str:
+        """How the identifiers of all jobs are hashed, as a text that tells nothing about the key; empty where they are not."""
+        return identifier_hashing(self.mapping(job) for job in self.jobs.imports.values())
 
     def client(self, job: ImportJob) -> AmplitudeClient:
         """A client with the keys of the job's authorization."""

@@ -16,6 +16,7 @@ from etl.pipeline.counting import fields_from
 from etl.pipeline.events import read_reach
 from etl.pipeline.forwarding_status import ForwardingStatus, forwarding_status
 from etl.pipeline.project import Project
+from etl.pipeline.suppression import suppression_warning
 from etl.profiles.companions import count_profiles
 from etl.profiles.repeated import count_repeated
 from etl.records import hour_text
@@ -54,7 +55,7 @@ class JobStatus:
 @dataclass
 class Status:
     """A lake at a glance. `waiting` counts loads that no build has applied yet, `repeated_keys` keys that stand in more than
-    one load."""
+    one load; `forgotten` says what to do where people who were forgotten would come back."""
 
     lake: str
     jobs: list[JobStatus]
@@ -65,6 +66,7 @@ class Status:
     conflicts: int
     forwardings: list[ForwardingStatus] = field(default_factory=list)
     repeated_keys: int = 0
+    forgotten: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -99,6 +101,7 @@ def status(project: Project) -> Status:
         conflicts=sum(file.rows for file in files_of(project.lake.conflicts)),
         forwardings=[forwarding_status(project, name, job) for name, job in project.jobs.forwardings.items()],
         repeated_keys=count_repeated(project.lake, build),
+        forgotten=suppression_warning(project),
         **counted,
     )
 

@@ -18,6 +18,7 @@ from etl.landing.scrub import without_lines
 from etl.mapping import Mapping, udfs
 from etl.mapping.pii import hashed_query
 from etl.mapping.plan import IS_OBJECT, plan
+from etl.pipeline.project import Project
 from etl.profiles.fields import of_mapping
 from etl.profiles.fragments import identified_query
 from etl.profiles.privacy import Identifier, Suppression, load_suppression, owner_suppressed_sql
@@ -68,6 +69,18 @@ def find_lines(
                 found[row["load_ix"]].mentions += row["line"] not in _lines_in(found, attempts, row)
             connection.unregister("records")
     return found
+
+
+def suppression_warning(project: Project) -> str | None:
+    """What to do where identifiers are hashed otherwise now than when people were forgotten: they would come back, since
+    what is stored of them matches nothing any more."""
+    suppression = load_suppression(project.lake)
+    if suppression is None or not suppression.hashings or project.identifier_hashing() in suppression.hashings:
+        return None
+    return (
+        "people were forgotten while their identifiers were hashed in another way (another `pii_key`, or other fields marked `pii`), and\n"
+        "imports do not know them now: run `profilemill forget` with the plain values of everybody who was forgotten before"
+    )
 
 
 def _batches(attempts: Sequence[Landed]) -> Iterator[pa.Table]:

@@ -17,7 +17,7 @@ from etl.lake.layout import Lake
 from etl.lake.loads import FORWARDING, Load, all_loads, compact_loads, in_force
 from etl.lake.swap import BESIDE, mark_ready, swap_in
 from etl.lake.tables import files_of, transaction_of, vacuum
-from etl.landing.manifest import MANIFEST, read_manifest
+from etl.landing.manifest import MANIFEST, attempts_in, read_manifest
 from etl.landing.store import drop_attempts
 from etl.mapping import Mapping
 from etl.pipeline.ingest import Ingest, attempt_folder, ingest
@@ -172,8 +172,7 @@ def compact(lake: Lake, on_step: Callable[[str], None] = lambda step: None) -> d
     for table, needed in tables:
         old = [file for file in files_of(table) if attempt_of(file) not in needed and _is_old(table.path / file.path)]
         removed += remove_attempts(table, [attempt_of(file) for file in old])
-    manifests = lake.landing.glob(f"**/{MANIFEST}") if lake.landing.is_dir() else ()
-    stale = [path.parent for path in manifests if path.parent.name not in counting and _is_old(path)]
+    stale = [folder for folder in attempts_in(lake.landing) if folder.name not in counting and _is_old(folder / MANIFEST)]
     drop_attempts(lake.landing, stale)
     on_step("rewriting the table of loads")
     with lake.writing():
@@ -185,7 +184,10 @@ def compact(lake: Lake, on_step: Callable[[str], None] = lambda step: None) -> d
 
 
 def _is_old(path: Path) -> bool:
-    return time.time() - path.stat().st_mtime > UNCOMMITTED_HOURS * 3600
+    try:
+        return time.time() - path.stat().st_mtime > UNCOMMITTED_HOURS * 3600
+    except FileNotFoundError:  # somebody was faster
+        return False
 
 
 def _by_job(project: Project, loads: list[Load]) -> list[tuple[str, Mapping, list[Load]]]:

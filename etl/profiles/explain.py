@@ -49,7 +49,8 @@ class Link:
 @dataclass(frozen=True)
 class Explanation:
     """A profile of the last build. Its id is the hash of `named_by`, its identifier that was seen first; `links` are in
-    the order in which they are followed: by trust, first seen, value. `refused` are those from or to the profile."""
+    the order in which they are followed: by trust, first seen, value. `refused` are those from or to the profile. `waiting`
+    counts loads that came since: where there are any, a build is due, which may decide otherwise."""
 
     profile_id: str
     named_by: str
@@ -57,6 +58,7 @@ class Explanation:
     identifiers: list[Identifier]
     links: list[Link]
     refused: list[Link]
+    waiting: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -81,7 +83,7 @@ def explain(lake: Lake, key: str, value: str) -> Explanation | None:
         if found is None:
             return None
         _find_component(connection, source, found["_component"])
-        _find_links(connection, lake, names)
+        waiting = _find_links(connection, lake, names)
         identifiers = [Identifier(**row) for row in rows(connection, _identifiers_query(found["profile_id"]))]
         links = [Link(**row) for row in rows(connection, _links_query(found["profile_id"]))]
     return Explanation(
@@ -91,6 +93,7 @@ def explain(lake: Lake, key: str, value: str) -> Explanation | None:
         identifiers=identifiers,
         links=[link for link in links if link.followed],
         refused=[link for link in links if not link.followed],
+        waiting=waiting,
     )
 
 
@@ -114,11 +117,13 @@ def _find_component(connection: Connection, source: str, component: str) -> None
     )
 
 
-def _find_links(connection: Connection, lake: Lake, names: list[str]) -> None:
-    """`seen` and `linked`, the identifiers and links of each load; `assigned` and `refused`, as in a build."""
+def _find_links(connection: Connection, lake: Lake, names: list[str]) -> int:
+    """`seen` and `linked`, the identifiers and links of each load; `assigned` and `refused`, as in a build. Returns how many
+    loads came since the last build."""
     repeats = Repeats(lake, stream_fields(lake), None)
     repeats.read(connection, transaction_of(lake.profiles, "build") or 0)
-    applied = in_force(all_loads(lake), transaction_of(lake.profiles, "loads") or 0)
+    committed, built = all_loads(lake), transaction_of(lake.profiles, "loads") or 0
+    applied, now = in_force(committed, built), in_force(committed)
     ids = [f"CAST(NULL AS VARCHAR) AS {id_column(name)}" for name in names]
     none = f"SELECT '' AS load, CAST(NULL AS TIMESTAMPTZ) AS _first, CAST(NULL AS BIGINT) AS _records, {', '.join(ids)} WHERE FALSE"
     every = " UNION ALL BY NAME ".join([none, *repeats.fragments(connection, applied.values())])
@@ -133,6 +138,8 @@ def _find_links(connection: Connection, lake: Lake, names: list[str]) -> None:
     also = ("load", "_records")
     connection.execute(f"CREATE TEMP TABLE seen AS {nodes_query('fragments', names, also)}")
     connection.execute(f"CREATE TEMP TABLE linked AS {links_query('fragments', names, also)}")
+    before = {name: load.attempt for name, load in applied.items() if load.rows}
+    return sum(1 for name, load in now.items() if before.get(name) != load.attempt and (load.rows or name in before))
 
 
 _FIRST = "min(first) AS first_seen, arg_min(load, (first, load)) AS load"

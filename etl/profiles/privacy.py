@@ -36,20 +36,23 @@ _TOKENS = re.compile(r'"((?:[^"\\]|\\.)*)"|([^\s"\',;:{}\[\]]+)')
 
 @dataclass(frozen=True)
 class Suppression:
-    """The hashes of a lake and the key they are made with; neither is shown. `namespaces` are those of the hashes."""
+    """The hashes of a lake and the key they are made with; neither is shown. `namespaces` are those of the hashes; `hashings`
+    tell how identifiers were hashed by `pii_key` (a text without the key) whenever people were forgotten."""
 
     key: bytes = field(repr=False)
     hashes: frozenset[str] = field(repr=False)
     namespaces: tuple[str, ...] = ()
+    hashings: tuple[str, ...] = ()
 
     def hash_of(self, identifier: Identifier) -> str:
         return keyed_hash(self.key, "\x1f".join(identifier))
 
-    def with_(self, identifiers: Iterable[Identifier]) -> Suppression:
-        """The same with more people."""
+    def with_(self, identifiers: Iterable[Identifier], hashing: str = "") -> Suppression:
+        """The same with more people, whose identifiers are as this hashing makes them."""
         chosen = list(identifiers)
         names = tuple(sorted({*self.namespaces, *(namespace for namespace, _ in chosen)}))
-        return Suppression(self.key, self.hashes | {self.hash_of(one) for one in chosen}, names)
+        hashings = tuple(sorted({*self.hashings, hashing}))
+        return Suppression(self.key, self.hashes | {self.hash_of(one) for one in chosen}, names, hashings)
 
     def names(self, text: str) -> bool:
         """Whether a text that is no JSON object, a broken line say, holds a suppressed identifier as a whole word."""
@@ -90,7 +93,8 @@ def load_suppression(lake: Lake) -> Suppression | None:
             where={"file": _folder(lake) / "key"},
             next_step="put the key back from a backup: without it, people who were forgotten would be imported again",
         )
-    return Suppression(key, frozenset(content["hashes"]), tuple(content["namespaces"]))
+    # Where it was not written down, nobody can tell: no warning is better than a wrong one.
+    return Suppression(key, frozenset(content["hashes"]), tuple(content["namespaces"]), tuple(content.get("hashings", ())))
 
 
 def start_suppression(lake: Lake) -> Suppression:
@@ -111,7 +115,12 @@ def store_suppression(lake: Lake, suppression: Suppression) -> None:
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
-    content = {"key": _key_id(suppression.key), "namespaces": list(suppression.namespaces), "hashes": sorted(suppression.hashes)}
+    content = {
+        "key": _key_id(suppression.key),
+        "namespaces": list(suppression.namespaces),
+        "hashings": list(suppression.hashings),
+        "hashes": sorted(suppression.hashes),
+    }
     write_json(folder / "suppressed.json", content)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +12,7 @@ from etl.engines.local import arrow, rows
 from etl.engines.sql import identifier, quote
 from etl.errors import ConfigurationError
 from etl.lake.layout import Lake
-from etl.lake.tables import DataFile, files_of, relation
+from etl.lake.tables import DataFile, files_of, relation, transaction_of
 from etl.profiles.fields import ProfileField, merged_fields, stream_fields
 from etl.profiles.merge import published_column, state_types
 from etl.profiles.resolve import profile_id
@@ -54,6 +56,40 @@ def read_profiles(lake: str | Path) -> pd.DataFrame:
         return frame
 
 
+@dataclass(frozen=True)
+class Quarantined:
+    """A profile that is kept out of everything published: it has more `identifiers` than `allowed`, since the moment at which
+    the first one too many was seen."""
+
+    profile_id: str
+    identifiers: int
+    allowed: int
+    since: datetime
+
+
+def find_quarantined(lake: Lake, key: str, value: str) -> Quarantined | None:
+    """The profile in quarantine that has an identifier, or a profile id; None where there is none."""
+    source = relation(lake.profiles, (file.path for file in files_of(lake.profiles)))
+    allowed = transaction_of(lake.profiles, "max_identifiers")
+    if source is None or allowed is None:
+        return None
+    with lake.workspace() as (connection, _):
+        held = f"SELECT profile_id, unnest(_identifiers) AS i FROM {source} WHERE _quarantined"
+        found = rows(
+            connection,
+            f"""SELECT profile_id, count(*) AS identifiers, list_sort(list(i.first_seen))[{allowed + 1}] AS since FROM ({held})
+            WHERE profile_id IN (SELECT profile_id FROM ({held}) WHERE {_has(key, value)}) GROUP BY profile_id""",
+        )
+    return Quarantined(found[0]["profile_id"], found[0]["identifiers"], allowed, found[0]["since"]) if found else None
+
+
+def _has(key: str, value: str) -> str:
+    """SQL over `profile_id` and one of its identifiers, `i`: whether that is the one, or gave the profile id once."""
+    if key == "profile_id":
+        return f"{profile_id('i.namespace', 'i.value')} = {quote(value)}"
+    return f"i.namespace = {quote(key)} AND i.value = {quote(value)}"
+
+
 def find_profiles(lake: Lake, key: str, value: str) -> list[dict[str, Any]]:
     """Published profiles by an identifier (`amplitude_user_id`, ..) or by `profile_id`, any id ever published included.
 
@@ -66,10 +102,8 @@ def find_profiles(lake: Lake, key: str, value: str) -> list[dict[str, Any]]:
     known = sorted({name for stream in stream_fields(lake).values() for name in stream.by})
     if key != "profile_id" and key not in known:
         raise ConfigurationError(f"{key!r} is not an identifier", next_step=f"use {', '.join(known)} or profile_id")
-    hashed = profile_id("i.namespace", "i.value")
-    which = f"{hashed} = {quote(value)}" if key == "profile_id" else f"i.namespace = {quote(key)} AND i.value = {quote(value)}"
     with lake.workspace() as (connection, _):
-        ids = f"SELECT DISTINCT profile_id FROM (SELECT profile_id, unnest(_identifiers) AS i FROM {source}) WHERE {which}"
+        ids = f"SELECT DISTINCT profile_id FROM (SELECT profile_id, unnest(_identifiers) AS i FROM {source}) WHERE {_has(key, value)}"
         found = rows(
             connection,
             f"""SELECT p.*, s._identifiers AS identifiers FROM ({published_query(lake)}) p

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from etl.engines.local import Connection, rows
 from etl.engines.sql import identifier, quote
-from etl.lake.attempts import rows_of
+from etl.lake.attempts import attempt_of, rows_of
 from etl.lake.layout import Lake
 from etl.lake.loads import Load
 from etl.lake.tables import commit, files_of, new_token, relation, schema_of, write_file
@@ -102,13 +102,19 @@ class Repeats:
             connection.execute(f"INSERT INTO keys SELECT {quote(new[0].stream)}, load, key FROM ({found})")
 
     def fragments(self, connection: Connection, loads: Iterable[Load], *, as_stored: bool = False) -> list[str]:
-        """SQL for the fragments of loads, a part for each stream: of what counts in them by `repeated`, or `as_stored`."""
+        """SQL for the fragments of loads, a part for each stream: of what counts in them by `repeated`, or `as_stored`.
+
+        The rows of a load that was imported again are gone, while its fragments live until a build has seen that: those are
+        given as they are stored, all of its records counted.
+        """
         found = rows(connection, "SELECT DISTINCT load FROM repeated WHERE NOT counts") if not as_stored else []
-        partly = {row["load"] for row in found}
+        repeated = {row["load"] for row in found}
         chosen = [load for load in loads if load.rows]
         parts = []
         for stream, fields in self.streams.items():
             own = [load for load in chosen if load.stream == stream]
+            there = {attempt_of(file) for file in files_of(self.lake.stream(stream))} if repeated else set()
+            partly = {load.load for load in own if load.load in repeated and load.attempt in there}
             stored = rows_of(self.lake.fragments(stream), (load.attempt for load in own if load.load not in partly))
             parts += [f"SELECT * FROM {stored}"] if stored else []
             cut = rows_of(self.lake.stream(stream), (load.attempt for load in own if load.load in partly))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import shutil
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from etl.destinations.erase import erase_old
 from etl.destinations.parquet import load_parquet
 from etl.destinations.sql import load_sql
-from etl.errors import ConfigurationError
+from etl.errors import ConfigurationError, TransientError
+from etl.jobs import ParquetDestination
 from etl.lake.layout import Lake
 from etl.lake.tables import files_of
 from etl.mapping import load_mapping
@@ -68,6 +72,34 @@ def test_parquet_is_swapped_as_a_whole(lake: Lake, tmp_path: Path) -> None:
     build_profiles(lake, full=True)
     load_parquet(lake, "files", path)
     assert not opened.exists(), "only one version is kept"
+
+
+def test_what_cannot_be_removed_is_told_and_tried_again(lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody holds a file of an old version open on a network file system, say."""
+    path = tmp_path / "out/profiles"
+
+    remove = shutil.rmtree
+
+    def busy(folder: Path, **options: bool) -> None:
+        if folder.parent == path.parent:
+            raise OSError(errno.EBUSY, "Device or resource busy", str(folder))
+        remove(folder, **options)
+
+    versions = []
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", busy)
+        for _ in range(3):
+            assert load_parquet(lake, "files", path).full
+            versions.append(path.resolve())
+            build_profiles(lake, full=True)
+        reports = [load_parquet(lake, "files", path), load_parquet(lake, "files", path)]
+        versions.append(path.resolve())
+        busy_ones = tuple(f"{one}: Device or resource busy" for one in versions[:2])
+        assert [(report.full, report.left) for report in reports] == [(True, busy_ones), (False, busy_ones)]
+        with pytest.raises(TransientError, match="an old version of the destination could not be removed"):
+            erase_old("files", ParquetDestination(type="parquet", path=path))
+    assert load_parquet(lake, "files", path).left == ()
+    assert [one.exists() for one in versions] == [False, False, True, True], "the version before the current one stays"
 
 
 def test_sql_writes_what_changed_and_removes_who_is_gone(lake: Lake, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import duckdb
 import pandas as pd
 import pytest
 
+from etl.destinations.beside import Beside
 from etl.destinations.erase import erase_old
 from etl.destinations.parquet import load_parquet
 from etl.destinations.sql import load_sql
@@ -118,3 +119,22 @@ def test_the_folder_of_events(steps: list[Lake], tmp_path: Path) -> None:
     erase_old("files", ParquetDestination(type="parquet", path=path, events=True), ["amplitude_events"])
     assert len(list(events.parent.glob("*.v*"))) == 2
     assert len(pd.read_parquet(events)) == 4
+
+
+def test_people_leave_events_that_were_switched_off(database: str, steps: list[Lake], tmp_path: Path) -> None:
+    """What is held is brought up to date when people are forgotten, and no load is added."""
+    path = tmp_path / "files/profiles"
+    expected = [*FIRST, AFTER[1]]
+    load_sql(steps[0], "db", database, "profiles", events=True)
+    load_parquet(steps[0], "files", path, events=True)
+    load_sql(steps[1], "db", database, "profiles")
+    load_parquet(steps[1], "files", path)
+    assert execute(database, EVENTS) == BEFORE
+    for _ in range(2):
+        load_sql(steps[1], "db", database, "profiles", beside=Beside(erasing=True))
+        load_parquet(steps[1], "files", path, beside=Beside(erasing=True))
+        assert execute(database, EVENTS) == expected
+        found = duckdb.sql(f"SELECT load, \"user\", city, _key FROM read_parquet('{path}_amplitude_events/**/*.parquet') ORDER BY ALL")
+        assert found.fetchall() == expected
+    load_sql(steps[1], "db", database, "profiles", events=True)
+    assert execute(database, EVENTS) == AFTER

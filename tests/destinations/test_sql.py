@@ -14,10 +14,13 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from pydantic import SecretStr
 
+from etl.destinations.erase import erase_old
 from etl.destinations.sql import load_sql
 from etl.destinations.sql_tables import check_names
 from etl.errors import ConfigurationError, TransientError
+from etl.jobs import SqlDestination
 from etl.lake.layout import Lake
 from tests.destinations.contents import execute, of_database, of_lake
 from tests.destinations.histories import Step, make_history
@@ -79,6 +82,7 @@ def _person(user: str, time: int, **more: Any) -> dict[str, Any]:
     return {"user": user, "device": f"d-{user}", "time": time, "city": "Oslo", "props": {"x": "1"}, "type": "buy"} | more
 
 
+WIDER = lakes.MAPPING + "  - {field: visits, from: visits, kind: int}\n"
 TWO: Step = (lakes.MAPPING, {0: [_person("u1", 1), _person("u2", 2)]})
 
 
@@ -224,6 +228,48 @@ def test_a_table_of_somebody_else_is_left_alone(database: str, history: History,
     assert of_database(database, "people") == of_lake(lake)
 
 
+@pytest.mark.parametrize("part", ["identifiers", "state", "loads", "amplitude_events"])
+def test_tables_of_somebody_else_beside_it_are_left_alone(database: str, history: History, tmp_path: Path, part: str) -> None:
+    (lake,) = history(TWO)
+    Path(tmp_path / "out").mkdir(exist_ok=True)
+    execute(database, f"CREATE TABLE profiles_{part} (load INTEGER, value INTEGER)")
+    execute(database, f"INSERT INTO profiles_{part} VALUES (1, 2)")
+    with pytest.raises(ConfigurationError, match=f"that Profilemill did not fill .*profiles_{part}"):
+        load_sql(lake, "db", database, "profiles", events=True)
+    assert execute(database, f"SELECT * FROM profiles_{part}") == [(1, 2)]
+    assert load_sql(lake, "db", database, "people", events=True).events == 2
+    # Its own tables are known again, with events switched on later too.
+    load_sql(lake, "db", database, "others")
+    assert load_sql(lake, "db", database, "others", events=True).events == 2
+    assert load_sql(lake, "db", database, "others", events=True, mode="full").events == 2
+
+
+ODD = """it's a "table": 100% :name %s"""
+
+
+def test_any_name_of_a_table_does(database: str, history: History) -> None:
+    first, wider = history(TWO, (WIDER, {1: [_person("u2", 2, visits=3)]}))
+    for lake in (first, wider):
+        load_sql(lake, "db", database, ODD, events=True)
+        erase_old("db", SqlDestination(type="sql", url=SecretStr(database), table=ODD, events=True), ["amplitude_events"])
+    quoted = ODD.replace('"', '""')
+    assert sorted(execute(database, f'SELECT visits FROM "{quoted}_amplitude_events" WHERE visits IS NOT NULL')) == [(3,)]
+    assert len(execute(database, f'SELECT 1 FROM "{quoted}"')) == 2
+
+
+def test_a_file_appears_with_its_tables(history: History, tmp_path: Path) -> None:
+    """A first connection would make an empty file: a reader beside a first load, or after a killed one, would find no tables."""
+    (lake,) = history(TWO)
+    path, seen = tmp_path / "out/profiles.db", list[object]()
+    with ThreadPoolExecutor(1) as pool:
+        loading = pool.submit(load_sql, lake, "db", f"sqlite:///{path}", "profiles")
+        while not (loading.done() and seen):
+            if path.exists():
+                seen.append(of_database(f"sqlite:///{path}"))
+    assert set(map(str, seen)) == {str(of_lake(lake))}
+    assert [one.name for one in path.parent.iterdir()] == ["profiles.db"]
+
+
 def test_two_writers_take_turns(database: str, history: History) -> None:
     (lake,) = history(TWO)
     with ThreadPoolExecutor(4) as pool:
@@ -294,6 +340,7 @@ def test_a_missing_driver_says_what_to_install(tmp_path: Path) -> None:
 import sys
 sys.modules["psycopg"] = None
 from pathlib import Path
+from etl.destinations.erase import erase_old
 from etl.destinations.sql import load_sql
 from etl.lake.layout import Lake
 load_sql(Lake(Path({str(tmp_path)!r})), "db", "postgresql://me:hush@127.0.0.1/x", "profiles")

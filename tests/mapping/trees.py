@@ -24,7 +24,7 @@ _SCALARS = st.one_of(
     st.sampled_from([12.0, 0.5, 1e21, 1e-7, 5.0]),
     TEXTS,
 )
-_KEYS = st.sampled_from(["q", "r", "q.r", "é", "p.", "'", '"'])
+_KEYS = st.sampled_from(["", "q", "r", "q.r", "é", "p.", "'", '"'])
 VALUES = st.recursive(_SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner, max_size=3), max_leaves=4)
 RECORDS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {}, optional={"s": VALUES, "k": _SCALARS, "n": st.integers(-5, 20) | st.floats(-5, 20), "p": VALUES, "p.q": _SCALARS, "my key": VALUES}

@@ -32,6 +32,7 @@ from etl.pipeline.cohorts import run_cohorts
 from etl.pipeline.events import run_events
 from etl.pipeline.forget import Forgotten, forget
 from etl.pipeline.forget_loads import Removed
+from etl.pipeline.ingest import attempt_folder
 from etl.pipeline.profiles import build, load_destination
 from etl.pipeline.project import Project, open_project
 from etl.pipeline.upkeep import rebuild_from_landing
@@ -243,6 +244,19 @@ jobs:
     assert Place(tmp_path).places_of("ana-4711", tops=("lake",)) == set()
     build(project, full=True)
     assert find_profiles(project.lake, "user", "bo") == [bo]
+
+
+def test_raw_files_of_superseded_attempts_go(place: Place) -> None:
+    """A run that was killed between its commit and its clean-up leaves them."""
+    load = next(load for load in current_loads(place.lake).values() if load.stream == "amplitude_events")
+    attempt = attempt_folder(place.lake.landing, load)
+    shutil.copytree(attempt, place.folder / "kept")
+    place.forget(("amplitude_user_id", USER))
+    shown = place.others()
+    shutil.copytree(place.folder / "kept", attempt)
+    place.forget(("amplitude_user_id", USER))
+    assert not attempt.exists()
+    assert (place.places_of(*IDS), place.others()) == (set(), shown)
 
 
 def test_a_kill_is_finished_by_the_next_call(place: Place) -> None:

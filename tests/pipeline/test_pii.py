@@ -13,10 +13,13 @@ import pytest
 from etl.errors import ConfigurationError
 from etl.landing.manifest import Landed
 from etl.mapping import load_mapping
+from etl.pipeline.check import check
 from etl.pipeline.forget import forget
 from etl.pipeline.ingest import Ingest, ingest
 from etl.pipeline.profiles import build
 from etl.pipeline.project import Project, open_project
+from etl.pipeline.status import status
+from etl.pipeline.upkeep import rebuild_from_landing
 from etl.profiles.published import find_profiles
 from tests.profiles import lakes
 
@@ -99,6 +102,23 @@ def test_forgetting_takes_the_value_that_people_know(tmp_path: Path) -> None:
     for path in project.lake.root.rglob("*"):
         content = path.read_bytes() if path.is_file() else b""
         assert b'"ana"' not in content and _hashed("ana").encode() not in content, path
+
+
+def test_whom_another_key_would_bring_back_is_told(tmp_path: Path) -> None:
+    def told(key: str = KEY) -> tuple[bool, bool]:
+        project = _project(tmp_path, key)
+        warned = [text for finding in check(project, online=False) for text in finding.warnings if "everybody who was forgotten" in text]
+        return bool(warned), status(project).forgotten is not None
+
+    project = _project(tmp_path)
+    _load(project, _record("ana", 1), _record("bo", 2))
+    assert told("another-key-0123456789") == (False, False), "nobody was forgotten yet"
+    forget(_project(tmp_path), [("user", "ana")])
+    assert (told(), told("another-key-0123456789"), told("")) == ((False, False), (True, True), (True, True))
+    other = _project(tmp_path, "another-key-0123456789")
+    rebuild_from_landing(other)
+    forget(other, [("user", "ana")])
+    assert told("another-key-0123456789") == (False, False)
 
 
 def test_another_key_or_none_is_refused_until_a_rebuild(tmp_path: Path) -> None:

@@ -129,3 +129,45 @@ def test_a_repeated_key_counts_once_and_is_named(tmp_path: Path) -> None:
     history.check()
     assert transaction_of(history.lake.profiles, "dedupe_days") == 2
     assert lakes.read_repeated(history.lake) == set()
+
+
+def test_between_an_import_and_its_build_the_last_build_is_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The rows of a load that counted in part are gone by then; its fragments are not."""
+    history = History(tmp_path / "project", CITY)
+    history.dedupe_days = 1
+    linked = record(1, user="u1", device="d1", key="k1")
+    history.load("amplitude_events", {0: [linked], 1: [linked, record(2, user="u1", mail="m1", key="k2")]})
+    history.build()
+    before = explain(history.lake, "user", "u1")
+    assert before is not None
+    assert ([(link.right, link.records) for link in before.links], before.waiting) == ([("device=d1", 1), ("mail=m1", 1)], 0)
+    history.load("amplitude_events", {1: [linked, record(2, user="u1", key="k2")]})
+    since = explain(history.lake, "user", "u1")
+    assert since is not None
+    assert ({link.right for link in since.links}, since.waiting) == ({"device=d1", "mail=m1"}, 1)
+    assert main(["identity", "explain", "user=u1", "--jobs", str(history.folder / "jobs.yaml")]) == 0
+    assert "as of the last build; 1 loads came since" in capsys.readouterr().out
+    history.build()
+    after = explain(history.lake, "user", "u1")
+    assert after is not None
+    assert ({link.right for link in after.links}, after.waiting) == ({"device=d1"}, 0)
+
+
+def test_who_is_in_quarantine_is_told_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    history = History(tmp_path / "project", CITY)
+    history.load("amplitude_events", {0: [record(n, device="d1", mail=f"m{n}") for n in range(3)] + [record(9, user="u1")]})
+    build_profiles(history.lake, max_identifiers=3)
+    jobs = ["--jobs", str(history.folder / "jobs.yaml")]
+    gone = hash_of(("device", "d1"))
+    for key in ("mail=m2", f"profile_id={gone}"):
+        assert main(["profiles", "show", key, *jobs]) == 1
+        shown = " ".join(capsys.readouterr().err.split())
+        assert (
+            f"{key} is in quarantine: the profile {gone} has 4 identifiers, more than max_identifiers (3), since 2024-03-01T00:00:02"
+            in shown
+        )
+    assert main(["profiles", "show", "mail=m2", "--json", *jobs]) == 1
+    told = capsys.readouterr()
+    assert (json.loads(told.out), "is in quarantine" in told.err) == ([], True)
+    assert main(["profiles", "show", "user=nobody", *jobs]) == 1
+    assert "nobody has user=nobody" in capsys.readouterr().err
