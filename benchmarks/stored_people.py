@@ -86,8 +86,10 @@ def _add_load(sample: Lake, lake: Lake, fields: StreamFields, number: int, start
     with lake.workspace() as (connection, _):
         source = relation(sample.profiles, (file.path for file in files_of(sample.profiles)))
         connection.execute(
-            f"""CREATE TEMP VIEW people AS SELECT *, list_filter(_identifiers, lambda i: i.namespace = 'amplitude_user_id')[1].value AS _user,
-            list_transform(list_filter(_identifiers, lambda i: i.namespace = 'amplitude_id'), lambda i: i.value) AS _devices FROM {source}"""
+            f"""CREATE TEMP VIEW people AS SELECT *,
+                list_filter(_identifiers, lambda i: i.namespace = 'amplitude_user_id')[1].value AS _user,
+                list_transform(list_filter(_identifiers, lambda i: i.namespace = 'amplitude_id'), lambda i: i.value) AS _devices
+            FROM {source}"""
         )
         user, device = "_user || '-' || copy", f"CAST(CAST(device AS BIGINT) + copy * {_STEP} AS VARCHAR)"
         # A person's state stands in the fragment of their first device; those of the others only name them.
@@ -166,7 +168,7 @@ def _events(by_device: dict[int, list[dict[str, Any]]], hour: Hour, time: dateti
         copy = hour.copies + hour.number * 1000 + rng.randrange(1000) if new else rng.randrange(hour.copies)
         device = rng.choice(named if n % 100 == 1 else devices)
         for event in rng.sample(by_device[device], k=min(len(by_device[device]), rng.choice((1, 1, 1, 2)))):
-            made.append(_event(event, copy, time + timedelta(seconds=rng.randrange(3600)), rng))
+            made += [_event(event, copy, time + timedelta(seconds=rng.randrange(3600)), rng)]
         if n % 100 == 1:
             # Known already, but on a device that was nobody's until now.
             event = rng.choice([one for one in by_device[device] if _is_user(one)])

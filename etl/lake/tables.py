@@ -100,13 +100,17 @@ def files_of(table: Table, at: DeltaTable | None = None) -> list[DataFile]:
     ]
 
 
-def write_file(connection: Connection, query: str, table: Table, partition: Mapping[str, str], name: str) -> NewFile | None:
-    """Writes the rows of `query` (without the partition columns) beside the committed files; None when there are none."""
+def write_file(
+    connection: Connection, query: str, table: Table, partition: Mapping[str, str], name: str, *, group: int | None = None
+) -> NewFile | None:
+    """Writes the rows of `query` (without the partition columns) beside the committed files; None when there are none.
+    `group` is how many rows share statistics, where the usual number is too coarse."""
     folder = "/".join(f"{key}={value}" for key, value in partition.items())
     relative = f"{folder}/{name}.parquet" if folder else f"{name}.parquet"
     target = table.path / relative
     target.parent.mkdir(parents=True, exist_ok=True)
-    copied = connection.execute(f"COPY ({query}) TO {quote(str(target))} (FORMAT parquet, COMPRESSION zstd)").fetchone()
+    rows_of_group = "" if group is None else f", ROW_GROUP_SIZE {group}"
+    copied = connection.execute(f"COPY ({query}) TO {quote(str(target))} (FORMAT parquet, COMPRESSION zstd{rows_of_group})").fetchone()
     rows = int(copied[0])
     if rows == 0:
         target.unlink(missing_ok=True)

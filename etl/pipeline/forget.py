@@ -49,6 +49,7 @@ from etl.profiles.privacy import (
     suppressed_sql,
 )
 from etl.profiles.resolve import profile_id, profile_id_of
+from etl.profiles.stored import current_profiles
 from etl.reports import LoadReport
 
 # Profile ids are suppressed beside identifiers: the table `changes` knows people by them.
@@ -140,7 +141,7 @@ def _people(lake: Lake, keys: Sequence[Identifier]) -> tuple[set[Identifier], se
     """Every identifier of the people, the given ones included, and the ids of their profiles, those in quarantine too."""
     wanted = {key for key in keys if key[0] != _PROFILE}
     found, ids = set(wanted), set[str]()
-    source = relation(lake.profiles, (file.path for file in files_of(lake.profiles)))
+    source = current_profiles(lake)
     if source is None:
         return found, ids
     # Values are parameters: no error text may ever quote one.

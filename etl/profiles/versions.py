@@ -8,6 +8,7 @@ from etl.lake.layout import Lake
 from etl.lake.tables import files_of, relation
 from etl.profiles.fields import ProfileField
 from etl.profiles.published import published_fields, published_query
+from etl.profiles.stored import current_profiles, identifiers_of_profiles
 
 
 @dataclass(frozen=True)
@@ -30,16 +31,14 @@ def current_version(lake: Lake) -> Version:
     """The newest version; build 0 and no profiles before the first build."""
     opened = lake.profiles.open()
     files = [] if opened is None else files_of(lake.profiles, opened)
-    relation_ = relation(lake.profiles, (file.path for file in files))
+    profiles = current_profiles(lake, files)
     none = "SELECT '' AS namespace, '' AS value, '' AS profile_id, CAST(NULL AS TIMESTAMPTZ) AS first_seen WHERE FALSE"
-    identifiers = f"""SELECT i.namespace AS namespace, i.value AS value, profile_id, i.first_seen AS first_seen
-        FROM (SELECT profile_id, unnest(_identifiers) AS i FROM {relation_} WHERE NOT _quarantined)"""
     return Version(
         "" if opened is None else str(opened.metadata().id),
         0 if opened is None else int(opened.transaction_version("build") or 0),
         tuple(published_fields(lake)),
         published_query(lake, files),
-        none if relation_ is None else identifiers,
+        none if profiles is None else identifiers_of_profiles(profiles, published=True),
     )
 
 

@@ -19,6 +19,7 @@ from etl.pipeline.project import Project
 from etl.pipeline.upkeep import rebuild_from_landing
 from etl.profiles.build import build_profiles
 from etl.profiles.published import find_profiles
+from etl.profiles.stored import current_identifiers, current_profiles
 from etl.reports import BuildReport
 from tests.profiles import lakes
 from tests.profiles.breaking import BrokenOff, Fuse, FusedLake
@@ -169,7 +170,7 @@ class History:
 
     def raw(self) -> dict[str, Record]:
         """Every column of `profiles` that has a value, but for the build's number, by profile."""
-        source = relation(self.lake.profiles, (file.path for file in files_of(self.lake.profiles)))
+        source = current_profiles(self.lake)
         with self.lake.workspace() as (connection, _):
             found = rows(connection, f"SELECT * EXCLUDE (_build) FROM {source}") if source else []
         assert len({row["profile_id"] for row in found}) == len(found), "a profile stands twice"
@@ -179,7 +180,7 @@ class History:
         owners = {one: profile.id for profile in people.profiles.values() for one in profile.identifiers}
         assert lakes.read_identifiers(self.lake) == owners
         resolved = {hash_of(one): owner for one, owner in owners.items()}
-        source = relation(self.lake.identifiers, (file.path for file in files_of(self.lake.identifiers)))
+        source = current_identifiers(self.lake)
         with self.lake.workspace() as (connection, _):
             found = rows(connection, f"SELECT id_hash, profile_id FROM {source}") if source else []
         assert {row["id_hash"]: row["profile_id"] for row in found} == resolved

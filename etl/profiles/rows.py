@@ -1,0 +1,79 @@
+"""The rows of `profiles` that a build writes: contributions merged a range of profile ids at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from etl.engines.local import Connection
+from etl.lake.tables import NewFile, Table, relation, schema_of
+from etl.profiles.cut import cut
+from etl.profiles.fields import ProfileField
+from etl.profiles.merge import Times, merge_query, state_columns, state_types
+from etl.profiles.stored import PROFILES
+
+_NOBODY = "SELECT '' AS profile_id, FALSE AS _quarantined WHERE FALSE"
+_IDENTIFIERS = "STRUCT(namespace VARCHAR, value VARCHAR, first_seen TIMESTAMPTZ)[]"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What the rows of a build have beside their contributions."""
+
+    fields: Sequence[ProfileField]
+    max_identifiers: int
+    build: int
+
+    def write(self, connection: Connection, scratch: Path, table: Table, contributions: str, count: int, *, recent: bool) -> list[NewFile]:
+        """Writes the profiles that the query `contributions` gives, about `count` rows by `profile_id`, as a base or as recent
+        files with a row for each of `touched` that is gone. Makes `fresh(profile_id, _quarantined)` of those written.
+
+        `assigned` are their identifiers.
+        """
+        parts = PROFILES.parts_for(count)
+        owners = "SELECT profile_id, component, namespace, value, rank, first FROM assigned"
+        given = cut(connection, scratch, "contributions", contributions, "profile_id", parts)
+        owned = cut(connection, scratch, "owned", owners, "profile_id", parts)
+        written: list[NewFile] = []
+        for part in given:
+            query = self._merged(given.part(part), owned.part(part))
+            if recent:
+                gone = f"SELECT profile_id FROM touched WHERE {given.range(part)} EXCEPT SELECT profile_id FROM {given.part(part)}"
+                written += PROFILES.write_recent(connection, table, f"{query} UNION ALL BY NAME ({self._gone(gone)})")
+            else:
+                written += PROFILES.write_base(connection, table, query, part)
+        source = relation(table, (file.path for file in written))
+        here = (
+            f"SELECT profile_id, _quarantined FROM {source} WHERE _records > 0"
+            if source
+            else "SELECT '' AS profile_id, FALSE AS _quarantined WHERE FALSE"
+        )
+        connection.execute(f"CREATE TEMP TABLE fresh AS {here}")
+        return written
+
+    def schema(self, connection: Connection, table: Table) -> pa.Schema:
+        """The columns of the table `profiles`."""
+        types = {"profile_id": "VARCHAR", "first_seen": "TIMESTAMPTZ", "last_seen": "TIMESTAMPTZ", "_records": "BIGINT"}
+        types |= {column: type_ for field in self.fields for column, type_ in state_types(field).items()}
+        types |= {"_identifiers": _IDENTIFIERS, "_component": "VARCHAR", "_quarantined": "BOOLEAN", "_build": "BIGINT"}
+        return schema_of(connection, f"SELECT {', '.join(f'CAST(NULL AS {type_}) AS {name}' for name, type_ in types.items())}", table)
+
+    def _merged(self, contributions: str, owned: str) -> str:
+        merged = merge_query(contributions, ["profile_id"], self.fields, Times.STORED)
+        columns = ", ".join(["m._records", *(f"m.{column}" for column in state_columns(self.fields))])
+        return f"""SELECT m.profile_id, m._first AS first_seen, m._last AS last_seen, {columns},
+                i._identifiers, i._component, len(i._identifiers) > {self.max_identifiers} AS _quarantined,
+                CAST({self.build} AS BIGINT) AS _build
+            FROM ({merged}) m JOIN (
+                SELECT profile_id, min(component) AS _component,
+                    list({{'namespace': namespace, 'value': value, 'first_seen': first}} ORDER BY rank, value) AS _identifiers
+                FROM {owned} GROUP BY profile_id) i USING (profile_id)"""
+
+    def _gone(self, ids: str) -> str:
+        """Rows that say that profiles are gone. They count as in quarantine, so whoever leaves that out leaves them out."""
+        return (
+            f"SELECT profile_id, CAST(0 AS BIGINT) AS _records, TRUE AS _quarantined, CAST({self.build} AS BIGINT) AS _build FROM ({ids})"
+        )
