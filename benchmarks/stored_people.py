@@ -17,19 +17,23 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from etl.engines.sql import identifier
 from etl.lake.attempts import file_name
 from etl.lake.layout import Lake
 from etl.lake.loads import Load, commit_loads
-from etl.lake.tables import commit, files_of, relation, schema_of, write_file
+from etl.lake.tables import commit, files_of, schema_of, write_file
 from etl.landing.archive import land_archive
 from etl.landing.manifest import Landed, LoadId
 from etl.landing.store import incoming, place
 from etl.mapping import Mapping, load_mapping
 from etl.pipeline.ingest import Ingest, ingest
 from etl.profiles.build import build_profiles
-from etl.profiles.fields import StreamFields, of_mapping, remember
+from etl.profiles.fields import ProfileField, StreamFields, of_mapping, remember
 from etl.profiles.fragments import id_column, identity_of
-from etl.profiles.merge import state_columns
+from etl.profiles.merge import state_types, time_column
+from etl.profiles.packing import state_query
+from etl.profiles.stored import current_profiles
+from etl.profiles.touched import columns_of
 from etl.sandbox.data import SampleSpec, export_members
 from etl.sandbox.people import GUARDS
 from etl.settings import packaged_mappings
@@ -43,6 +47,8 @@ _BASE = date(2022, 12, 1)
 _LOAD_PEOPLE = 250_000
 # Added to a sample's amplitude id for each copy: no two copies share one.
 _STEP = 10**12
+# Microseconds: the copies of a person were seen at other times, within a month.
+_SPREAD = 30 * 86400 * 10**6
 
 
 def mapping() -> Mapping:
@@ -84,24 +90,25 @@ def _add_load(sample: Lake, lake: Lake, fields: StreamFields, number: int, start
     day = _BASE + timedelta(days=number)
     load, attempt = LoadId(STREAM, SCOPE, f"{day}T00"), secrets.token_hex(8)
     with lake.workspace() as (connection, _):
-        source = relation(sample.profiles, (file.path for file in files_of(sample.profiles)))
+        source = current_profiles(sample)
+        assert source is not None
+        state = ", ".join(state_query("s", fields.fields, columns_of(connection, source)))
         connection.execute(
-            f"""CREATE TEMP VIEW people AS SELECT *,
+            f"""CREATE TEMP VIEW people AS SELECT profile_id, first_seen, last_seen, _records, {state},
                 list_filter(_identifiers, lambda i: i.namespace = 'amplitude_user_id')[1].value AS _user,
                 list_transform(list_filter(_identifiers, lambda i: i.namespace = 'amplitude_id'), lambda i: i.value) AS _devices
-            FROM {source}"""
+            FROM {source} s"""
         )
         user, device = "_user || '-' || copy", f"CAST(CAST(device AS BIGINT) + copy * {_STEP} AS VARCHAR)"
         # A person's state stands in the fragment of their first device; those of the others only name them.
-        once = [f"CASE WHEN n = 1 THEN {column} END AS {column}" for column in state_columns(fields.fields)]
-        columns = ["_first", "_last", *once]
+        values = {column: sql for field in fields.fields for column, sql in _varied(field).items()}
+        once = [f"CASE WHEN n = 1 THEN {sql} END AS {column}" for column, sql in values.items()]
+        columns = ["first_seen - earlier AS _first", "last_seen - earlier AS _last", *once]
         ids = f"{user} AS {id_column('amplitude_user_id')}, {device} AS {id_column('amplitude_id')}"
-        devices = (
-            "unnest(coalesce(nullif(_devices, []), [NULL])) AS device, generate_subscripts(coalesce(nullif(_devices, []), [NULL]), 1) AS n"
-        )
-        rows = (
-            f"""SELECT first_seen AS _first, last_seen AS _last, *, {devices} FROM people, (SELECT unnest(range({start}, {end})) AS copy)"""
-        )
+        listed = "coalesce(nullif(_devices, []), [NULL])"
+        rows = f"""SELECT *, unnest({listed}) AS device, generate_subscripts({listed}, 1) AS n,
+            to_microseconds(CAST(hash(profile_id, copy) % {_SPREAD} AS BIGINT)) AS earlier
+            FROM people, (SELECT unnest(range({start}, {end})) AS copy)"""
         own = f"SELECT {', '.join(columns)}, CASE WHEN n = 1 THEN _records ELSE 1 END AS _records, {ids} FROM ({rows})"
         labels = f"'{load}' AS load, '{attempt}' AS _attempt"
         query = f"SELECT *, {identity_of(fields.by)} AS _identity, {labels} FROM ({own})"
@@ -110,6 +117,21 @@ def _add_load(sample: Lake, lake: Lake, fields: StreamFields, number: int, start
         assert file is not None
         commit(table, schema_of(connection, query, table), add=[file])
     commit_loads(lake, [_load(load, attempt, day, file.rows, fields.fingerprint)], lambda new, old: True)
+
+
+def _varied(field: ProfileField) -> dict[str, str]:
+    """SQL for the state of a field of a person's copy: other times, and other values where no two people have the same."""
+    name, time = identifier(field.name), time_column(field)
+    found = {column: column for column in state_types(field)}
+    if field.kind.name == "date":
+        found[name] = f"{name} - earlier"
+    if field.name in ("amplitude_device_id", "amplitude_insert_id", "amplitude_id", "amplitude_user_id"):
+        found[name] = f"{name} || '-' || copy"
+    if time and field.kind.is_map:
+        found[time] = f"map(map_keys({time}), list_transform(map_values({time}), lambda e: e - earlier))"
+    elif time:
+        found[time] = f"{time} - earlier"
+    return found
 
 
 def _load(load: LoadId, attempt: str, day: date, count: int, fingerprint: str) -> Load:

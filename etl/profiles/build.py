@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from etl.engines.local import Connection, rows
-from etl.engines.sql import identifier
 from etl.errors import LakeConflict
 from etl.lake.attempts import remove_attempts
 from etl.lake.layers import FOLD_AT
@@ -30,12 +29,13 @@ from etl.profiles.companions import (
 from etl.profiles.fields import ProfileField, StreamFields, merged_fields, namespaces, stream_fields
 from etl.profiles.fragments import id_column
 from etl.profiles.merge import state_columns, state_types
+from etl.profiles.packing import state_query
 from etl.profiles.repeated import Repeats, count_repeated
 from etl.profiles.resolve import head_query, resolve_all
 from etl.profiles.rows import Rows
 from etl.profiles.stored import PROFILES, current_profiles
 from etl.profiles.sums import register
-from etl.profiles.touched import find_components, resolve_touched
+from etl.profiles.touched import columns_of, find_components, resolve_touched
 from etl.reports import BuildReport
 
 DEFAULT_MAX_IDENTIFIERS = 50
@@ -124,7 +124,7 @@ class _Build:
         self._fragments(connection, "new_fragments", [*work.new, *recounted])
         self._fragments(connection, "old_fragments", [*work.replaced, *recounted], as_stored=True)
         self.on_step("resolving identities")
-        find_components(connection, self.lake, self.namespaces)
+        find_components(connection, self.lake, self.fields, self.namespaces)
         resolve_touched(
             connection,
             self.namespaces,
@@ -150,20 +150,9 @@ class _Build:
         """SQL for the fragments of everything touched, and for what is stored of those who only grow."""
         fragments = ("recomputed_fragments", "merged_fragments")
         parts = [self._assigned_fragments(source) for source in fragments]
-        connection.execute(
-            """CREATE TEMP TABLE moved AS SELECT k.profile_id AS old_id, any_value(a.profile_id) AS profile_id
-            FROM kept k JOIN assigned a USING (namespace, value) GROUP BY k.profile_id"""
-        )
-        stored = current_profiles(self.lake, where="profile_id IN (SELECT old_id FROM moved)")
-        if stored is not None:
-            known = {
-                identifier(row["column_name"]) for row in rows(connection, f"SELECT column_name FROM (DESCRIBE SELECT * FROM {stored})")
-            }
-            columns = [f"s.{column}" for column in state_columns(self.fields) if column in known]
-            parts.append(
-                f"""SELECT m.profile_id, {", ".join(["s.first_seen AS _first", "s.last_seen AS _last", "s._records", *columns])}
-                FROM {stored} s JOIN moved m ON m.old_id = s.profile_id"""
-            )
+        known = columns_of(connection, "held")
+        state = ["h.first_seen AS _first", "h.last_seen AS _last", "h._records", *state_query("h", self.fields, known)]
+        parts.append(f"SELECT m.profile_id, {', '.join(state)} FROM held h JOIN moved m ON m.old_id = h.profile_id")
         return " UNION ALL BY NAME ".join(parts), sum(_count(connection, source) for source in (*fragments, "moved"))
 
     def _assigned_fragments(self, source: str) -> str:

@@ -12,8 +12,9 @@ from etl.engines.local import Connection
 from etl.lake.tables import NewFile, Table, relation, schema_of
 from etl.profiles.cut import cut
 from etl.profiles.fields import ProfileField
-from etl.profiles.merge import Times, merge_query, state_columns, state_types
-from etl.profiles.stored import PROFILES
+from etl.profiles.merge import Times, merge_query
+from etl.profiles.packing import PACKED_IDENTIFIERS, packed_identifiers, stored_query, stored_types
+from etl.profiles.stored import PROFILES, short_hash
 
 _NOBODY = "SELECT '' AS profile_id, FALSE AS _quarantined WHERE FALSE"
 _IDENTIFIERS = "STRUCT(namespace VARCHAR, value VARCHAR, first_seen TIMESTAMPTZ)[]"
@@ -57,15 +58,18 @@ class Rows:
     def schema(self, connection: Connection, table: Table) -> pa.Schema:
         """The columns of the table `profiles`."""
         types = {"profile_id": "VARCHAR", "first_seen": "TIMESTAMPTZ", "last_seen": "TIMESTAMPTZ", "_records": "BIGINT"}
-        types |= {column: type_ for field in self.fields for column, type_ in state_types(field).items()}
-        types |= {"_identifiers": _IDENTIFIERS, "_component": "VARCHAR", "_quarantined": "BOOLEAN", "_build": "BIGINT"}
+        types |= stored_types(self.fields)
+        types |= {"_identifiers": _IDENTIFIERS, PACKED_IDENTIFIERS: "VARCHAR", "_component": "VARCHAR", "_component_hash": "BIGINT"}
+        types |= {"_quarantined": "BOOLEAN", "_build": "BIGINT"}
         return schema_of(connection, f"SELECT {', '.join(f'CAST(NULL AS {type_}) AS {name}' for name, type_ in types.items())}", table)
 
     def _merged(self, contributions: str, owned: str) -> str:
         merged = merge_query(contributions, ["profile_id"], self.fields, Times.STORED)
-        columns = ", ".join(["m._records", *(f"m.{column}" for column in state_columns(self.fields))])
+        columns = ", ".join(["m._records", *stored_query("m", self.fields)])
         return f"""SELECT m.profile_id, m._first AS first_seen, m._last AS last_seen, {columns},
-                i._identifiers, i._component, len(i._identifiers) > {self.max_identifiers} AS _quarantined,
+                i._identifiers, {packed_identifiers("i._identifiers")} AS {PACKED_IDENTIFIERS},
+                i._component, {short_hash("i._component")} AS _component_hash,
+                len(i._identifiers) > {self.max_identifiers} AS _quarantined,
                 CAST({self.build} AS BIGINT) AS _build
             FROM ({merged}) m JOIN (
                 SELECT profile_id, min(component) AS _component,

@@ -35,8 +35,8 @@ def identifier_rows(source: str, build: int) -> str:
     `id_hash` is the id that an identifier gives: whatever id was ever published for a person resolves through it.
     """
     hashed = f"SELECT *, {profile_id('namespace', 'value')} AS id_hash FROM ({source})"
-    return f"""SELECT namespace, value, first_seen, profile_id, id_hash, component AS _component,
-        {short_hash("id_hash")} AS _hash, {short_hash("component")} AS _component_hash, CAST({build} AS BIGINT) AS _build
+    return f"""SELECT namespace, value, first_seen, profile_id, id_hash, {short_hash("id_hash")} AS _hash,
+        {short_hash("component")} AS _component_hash, CAST({build} AS BIGINT) AS _build
         FROM ({hashed})"""
 
 

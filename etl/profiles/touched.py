@@ -8,49 +8,60 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from etl.engines.local import Connection, rows
-from etl.engines.sql import quote
+from etl.engines.sql import identifier, quote
 from etl.lake.layout import Lake
+from etl.profiles.fields import ProfileField
 from etl.profiles.fragments import id_column
+from etl.profiles.packing import PACKED_IDENTIFIERS, needed_columns, unpacked_identifiers
 from etl.profiles.resolve import assign, head_query, links_query, nodes_query, profile_id
-from etl.profiles.stored import current_identifiers, short_hash
+from etl.profiles.stored import current_identifiers, current_profiles, short_hash
 
-_NOBODY = "SELECT '' AS component, CAST(0 AS BIGINT) AS _component_hash WHERE FALSE"
-_NOBODY_NEAR = """SELECT '' AS namespace, '' AS value, CAST(NULL AS TIMESTAMPTZ) AS first, '' AS profile_id, '' AS component
-    WHERE FALSE"""
+_NOBODY = "SELECT CAST(0 AS BIGINT) AS _component_hash WHERE FALSE"
+_NO_PROFILES = f"""SELECT '' AS profile_id, CAST(NULL AS TIMESTAMPTZ) AS first_seen, CAST(NULL AS TIMESTAMPTZ) AS last_seen,
+    CAST(0 AS BIGINT) AS _records, '' AS _component, '' AS {PACKED_IDENTIFIERS} WHERE FALSE"""
 _NO_FRAGMENTS = "SELECT '' AS load, '' AS _identity WHERE FALSE"
 
 
-def find_components(connection: Connection, lake: Lake, namespaces: Sequence[str]) -> None:
-    """Makes `near(namespace, value, first, profile_id, component)`, the stored identifiers of every component that the
-    identifiers of `new_fragments` and `old_fragments` touch, `old_ids`, those of the latter, and `touched(profile_id)`."""
+def find_components(connection: Connection, lake: Lake, fields: Sequence[ProfileField], namespaces: Sequence[str]) -> None:
+    """Makes `held`, the stored profiles of every component that the identifiers of `new_fragments` and `old_fragments` touch,
+    with what is needed of them to be merged, `near(namespace, value, first, profile_id, component)`, their identifiers,
+    `touched(profile_id)`, and `old_ids`, the identifiers of `old_fragments`."""
     for name in ("new", "old"):
         connection.execute(
             f"""CREATE TEMP TABLE {name}_ids AS
             SELECT DISTINCT namespace, value FROM ({nodes_query(f"{name}_fragments", namespaces)})"""
         )
-    # Numbers first: the identifiers of everybody are compared with them, and only what may be meant is looked at closely.
+    # Everybody's are compared, so they are numbers. Two components of one number come along together, which changes neither.
     connection.execute(
-        f"""CREATE TEMP TABLE wanted AS SELECT namespace, value, {short_hash(profile_id("namespace", "value"))} AS _hash
-        FROM (SELECT * FROM new_ids UNION SELECT * FROM old_ids)"""
+        f"""CREATE TEMP TABLE wanted AS SELECT DISTINCT {short_hash(profile_id("namespace", "value"))} AS _hash
+        FROM (SELECT * FROM new_ids UNION ALL SELECT * FROM old_ids)"""
     )
-    held = current_identifiers(lake, "_hash IN (SELECT _hash FROM wanted)")
-    meant = f"SELECT DISTINCT _component AS component, _component_hash FROM {held} h SEMI JOIN wanted USING (namespace, value)"
-    connection.execute(f"CREATE TEMP TABLE components AS {meant if held else _NOBODY}")
-    members = current_identifiers(lake, "_component_hash IN (SELECT _component_hash FROM components)")
-    columns = "namespace, value, first_seen AS first, profile_id, _component AS component"
-    near = f"SELECT {columns} FROM {members} m WHERE _component IN (SELECT component FROM components)"
-    connection.execute(f"CREATE TEMP TABLE near AS {near if members else _NOBODY_NEAR}")
-    connection.execute("CREATE TEMP TABLE touched AS SELECT DISTINCT profile_id FROM near")
+    meant = current_identifiers(lake, "_hash IN (SELECT _hash FROM wanted)")
+    connection.execute(f"CREATE TEMP TABLE components AS {f'SELECT DISTINCT _component_hash FROM {meant}' if meant else _NOBODY}")
+    stored = current_profiles(lake, where="_component_hash IN (SELECT _component_hash FROM components)")
+    known = columns_of(connection, stored) if stored else set()
+    columns = ["profile_id", "first_seen", "last_seen", "_records", "_component", PACKED_IDENTIFIERS, *needed_columns(fields, known)]
+    held = f"SELECT {', '.join(columns)} FROM {stored}" if stored else _NO_PROFILES
+    connection.execute(f"CREATE TEMP TABLE held AS {held}")
+    connection.execute(f"CREATE TEMP TABLE near AS {unpacked_identifiers('held')}")
+    connection.execute("CREATE TEMP TABLE touched AS SELECT profile_id FROM held")
+
+
+def columns_of(connection: Connection, source: str) -> set[str]:
+    """The columns of a table or query, quoted."""
+    found = rows(connection, f"SELECT column_name FROM (DESCRIBE SELECT * FROM {source})")
+    return {identifier(row["column_name"]) for row in found}
 
 
 def resolve_touched(connection: Connection, namespaces: Sequence[str], make_fragments: Callable[[str, Iterable[str]], None]) -> None:
-    """Makes `assigned` and `refused` of everything touched, and of its fragments the tables `recomputed_fragments`, for people
-    who are to be computed anew, and `merged_fragments`, which come to what is stored of the identifiers `kept`.
+    """Makes `assigned` and `refused` of everything touched, and what their profiles are merged of: `merged_fragments`, new ones
+    that come to `moved(old_id, profile_id)`, profiles that are stored and whole; and `recomputed_fragments`, all those of
+    whom too little is stored.
 
     `make_fragments(view, loads)` makes a view over the fragments of loads.
     """
-    # Step 1: components as if everything stored were still linked. Whoever shares one with a replaced load, or with
-    # a second exclusive identifier, is recomputed from fragments; the others can only grow together.
+    # Step 1: components as if everything stored were still linked. Where one holds a replaced load, or a second exclusive
+    # identifier, all its links have to be looked at again; the others can only grow together.
     connection.execute(
         f"""CREATE TEMP TABLE id_nodes AS {nodes_query("new_fragments", namespaces)}
         UNION ALL SELECT namespace, value, first FROM near"""
@@ -58,38 +69,70 @@ def resolve_touched(connection: Connection, namespaces: Sequence[str], make_frag
     connection.execute(f"CREATE TEMP TABLE id_links AS {links_query('new_fragments', namespaces)} UNION ALL {_stars('near')}")
     assign(connection, namespaces)
     connection.execute(
-        """CREATE TEMP TABLE recomputed AS SELECT namespace, value FROM assigned WHERE component IN (
-            SELECT component FROM assigned GROUP BY component HAVING count(*) FILTER (rank = 0) > 1
-            UNION SELECT component FROM assigned SEMI JOIN old_ids USING (namespace, value))"""
+        """CREATE TEMP TABLE replaced AS SELECT namespace, value FROM assigned WHERE component IN (
+            SELECT component FROM assigned SEMI JOIN old_ids USING (namespace, value))"""
     )
-    # Step 2: the links that count. Recomputed identifiers take theirs from fragments alone.
-    _find_recomputed(connection, namespaces, make_fragments)
+    connection.execute(
+        """CREATE TEMP TABLE relinked AS SELECT namespace, value FROM assigned WHERE component IN (
+            SELECT component FROM assigned GROUP BY component HAVING count(*) FILTER (rank = 0) > 1)
+            UNION SELECT namespace, value FROM replaced"""
+    )
+    _resolve(connection, namespaces, make_fragments)
+    _divide(connection, namespaces)
+
+
+def _resolve(connection: Connection, namespaces: Sequence[str], make_fragments: Callable[[str, Iterable[str]], None]) -> None:
+    """Step 2: the links that count. Those of `relinked` come from fragments alone, of which their identifiers suffice."""
+    of_name = "SELECT value FROM relinked WHERE namespace ="
+    named = " UNION ".join(
+        f"SELECT load, _identity FROM every_fragment WHERE {id_column(name)} IN ({of_name} {quote(name)})" for name in namespaces
+    )
+    found = rows(connection, "SELECT 1 FROM relinked LIMIT 1")
+    connection.execute(f"CREATE TEMP TABLE concerned AS {named if found else _NO_FRAGMENTS}")
+    make_fragments("fragments_concerned", [row["load"] for row in rows(connection, "SELECT DISTINCT load FROM concerned")])
+    ids = ", ".join(id_column(name) for name in namespaces)
+    connection.execute(
+        f"""CREATE TEMP TABLE linking AS SELECT _first, {ids} FROM fragments_concerned
+        WHERE _identity IN (SELECT _identity FROM concerned)"""
+    )
     head_namespace, head_value = head_query(namespaces)
     connection.execute(
-        f"""CREATE TEMP VIEW merged_fragments AS SELECT * FROM new_fragments
-        WHERE ({head_namespace}, {head_value}) NOT IN (SELECT (namespace, value) FROM recomputed)"""
+        f"""CREATE TEMP VIEW growing AS SELECT * FROM new_fragments
+        WHERE ({head_namespace}, {head_value}) NOT IN (SELECT (namespace, value) FROM relinked)"""
     )
-    connection.execute("CREATE TEMP TABLE kept AS SELECT * FROM near ANTI JOIN recomputed USING (namespace, value)")
-    sources = ("recomputed_fragments", "merged_fragments")
-    nodes = [*(nodes_query(source, namespaces) for source in sources), "SELECT namespace, value, first FROM kept"]
-    links = [*(links_query(source, namespaces) for source in sources), _stars("kept")]
+    connection.execute("CREATE TEMP TABLE linked_before AS SELECT * FROM near ANTI JOIN relinked USING (namespace, value)")
+    sources = ("linking", "growing")
+    nodes = [*(nodes_query(source, namespaces) for source in sources), "SELECT namespace, value, first FROM linked_before"]
+    links = [*(links_query(source, namespaces) for source in sources), _stars("linked_before")]
     connection.execute(f"CREATE OR REPLACE TEMP TABLE id_nodes AS {' UNION ALL '.join(nodes)}")
     connection.execute(f"CREATE OR REPLACE TEMP TABLE id_links AS {' UNION ALL '.join(links)}")
     assign(connection, namespaces)
 
 
-def _find_recomputed(connection: Connection, namespaces: Sequence[str], make_fragments: Callable[[str, Iterable[str]], None]) -> None:
-    """Who is recomputed is found by identifiers alone; then only the loads that have them are read with all their columns."""
-    of_name = "SELECT value FROM recomputed WHERE namespace ="
-    named = " UNION ".join(
-        f"SELECT load, _identity FROM every_fragment WHERE {id_column(name)} IN ({of_name} {quote(name)})" for name in namespaces
-    )
-    found = rows(connection, "SELECT 1 FROM recomputed LIMIT 1")
-    connection.execute(f"CREATE TEMP TABLE concerned AS {named if found else _NO_FRAGMENTS}")
-    make_fragments("loads_concerned", [row["load"] for row in rows(connection, "SELECT DISTINCT load FROM concerned")])
+def _divide(connection: Connection, namespaces: Sequence[str]) -> None:
+    """Step 3: a profile whose identifiers stayed together, and of which no load was replaced, goes on from what is stored. Of
+    the others all fragments are merged again."""
+    # An identifier that nobody has any more belongs to a replaced load.
     connection.execute(
-        """CREATE TEMP TABLE recomputed_fragments AS
-        SELECT * FROM loads_concerned WHERE _identity IN (SELECT _identity FROM concerned)"""
+        """CREATE TEMP TABLE moved AS SELECT n.profile_id AS old_id, any_value(a.profile_id) AS profile_id
+        FROM near n LEFT JOIN assigned a USING (namespace, value)
+        WHERE n.profile_id NOT IN (SELECT profile_id FROM near SEMI JOIN replaced USING (namespace, value))
+        GROUP BY n.profile_id HAVING count(DISTINCT a.profile_id) = 1 AND count(*) = count(a.profile_id)"""
+    )
+    connection.execute(
+        """CREATE TEMP TABLE anew AS SELECT namespace, value FROM replaced
+        UNION SELECT namespace, value FROM near WHERE profile_id NOT IN (SELECT old_id FROM moved)"""
+    )
+    head_namespace, head_value = head_query(namespaces)
+    head = f"({head_namespace}, {head_value})"
+    some = rows(connection, "SELECT 1 FROM anew LIMIT 1")
+    connection.execute(
+        f"""CREATE TEMP TABLE recomputed_fragments AS SELECT * FROM fragments_concerned
+        WHERE {"_identity IN (SELECT _identity FROM concerned)" if some else "FALSE"}
+        AND {head} IN (SELECT (namespace, value) FROM anew)"""
+    )
+    connection.execute(
+        f"CREATE TEMP VIEW merged_fragments AS SELECT * FROM new_fragments WHERE {head} NOT IN (SELECT (namespace, value) FROM anew)"
     )
 
 
