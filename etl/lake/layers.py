@@ -17,14 +17,22 @@ from etl.lake.tables import DataFile, NewFile, Table, discard, new_token, relati
 PARTITION = "bucket"
 # The bucket of recent files; those of the base are numbered from 0.
 _RECENT = "-1"
-# A build that leaves more recent rows than this share of the base folds them. Each row that a build writes is then written
-# again about 1/share times, whatever the size of the table.
-FOLD_AT = 0.2
-# With so many recent files, they become one: every reader opens each of them.
-_MOST_RECENT_FILES = 16
 _MOST_PARTS = 256
 # Small enough that a fold, which takes a range of keys at a time, reads little else of a recent file.
 _RECENT_GROUP = 4096
+
+
+@dataclass(frozen=True)
+class Folding:
+    """When recent rows are folded into the base: above this `share` of its rows. Each row that a build writes is then written
+    again about 1/share times, whatever the size of the table. With more than so many recent `files`, which every reader
+    opens, they become one."""
+
+    share: float = 0.2
+    files: int = 16
+
+
+DEFAULT_FOLDING = Folding()
 
 
 @dataclass(frozen=True)
@@ -73,18 +81,18 @@ class Layers:
         return [file] if file else []
 
     def settle(
-        self, connection: Connection, table: Table, files: Sequence[DataFile], new: Sequence[NewFile], fold_at: float = FOLD_AT
+        self, connection: Connection, table: Table, files: Sequence[DataFile], new: Sequence[NewFile], folding: Folding
     ) -> tuple[list[NewFile], list[str]]:
         """What to commit where `new` recent files come to `files`: files to be added and paths to be removed. Where it is
         time to, the recent files are folded into the base, or made one."""
         base, recent = _told_apart(files)
         everything = [*files, *(_committed(table, file) for file in new)]
         rows = sum(file.rows for file in recent) + sum(file.rows for file in new)
-        if not base or rows > fold_at * sum(file.rows for file in base):
+        if not base or rows > folding.share * sum(file.rows for file in base):
             folded = self.fold(connection, table, everything)
             discard(table, new)
             return folded, [file.path for file in files]
-        if new and len(recent) + len(new) > _MOST_RECENT_FILES:
+        if new and len(recent) + len(new) > folding.files:
             newer = relation(table, (file.path for file in _told_apart(everything)[1]))
             assert newer is not None  # there are new files
             one = self.write_recent(connection, table, self._newest(newer, "TRUE", "TRUE"))

@@ -40,6 +40,7 @@ from etl.pipeline.project import Project
 from etl.pipeline.suppression import Lines, find_lines
 from etl.pipeline.upkeep import job_of
 from etl.profiles.fields import namespaces, stream_fields
+from etl.profiles.fold import fold_profiles
 from etl.profiles.memberships import updating
 from etl.profiles.privacy import (
     Identifier,
@@ -253,6 +254,7 @@ def _sweep(project: Project, suppression: Suppression, report: Forgotten) -> Non
             condition = suppressed_sql(quote(_PROFILE), "profile_id")
             report.changes = _drop_rows(lake, lake.changes, suppression, condition, whole_files=True)
         rewrite_loads(lake, lambda load: _without_samples(load, suppression))
+        fold_profiles(lake)  # rows that newer ones stand for
         others = [lake.loads, lake.profiles, lake.identifiers, lake.changes, lake.conflicts, lake.repeated, lake.cohort_memberships]
         report.files = sum(vacuum(table, 0) for table in [*others, *(one for one, _ in tables)])
 

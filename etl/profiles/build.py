@@ -14,7 +14,7 @@ from pathlib import Path
 from etl.engines.local import Connection, rows
 from etl.errors import LakeConflict
 from etl.lake.attempts import remove_attempts
-from etl.lake.layers import FOLD_AT
+from etl.lake.layers import DEFAULT_FOLDING, Folding
 from etl.lake.layout import Lake
 from etl.lake.loads import Load, all_loads, in_force
 from etl.lake.tables import CommitConflict, commit, files_of, transaction_of, version_of
@@ -61,12 +61,12 @@ def build_profiles(
     full: bool = False,
     max_identifiers: int = DEFAULT_MAX_IDENTIFIERS,
     dedupe_days: int | None = None,
-    fold_at: float = FOLD_AT,
+    folding: Folding = DEFAULT_FOLDING,
     on_step: Callable[[str], None] = lambda step: None,
 ) -> BuildReport:
     """Brings the table `profiles` up to the loads in force. `full` recomputes everything from fragments; so does a build
-    with other `max_identifiers` or `dedupe_days` than the last one. `fold_at` is the share of the stored rows that recent
-    ones may be before they are folded.
+    with other `max_identifiers` or `dedupe_days` than the last one. `folding` tells when rows of several builds become
+    one file.
 
     One builder works at a time; a second one waits. Raises LakeConflict when other machines win again and again.
     """
@@ -74,15 +74,15 @@ def build_profiles(
     with lake.building():
         for _ in range(_ATTEMPTS):
             try:
-                return _Build(lake, max_identifiers, dedupe_days, fold_at, on_step).run(full)
+                return _Build(lake, max_identifiers, dedupe_days, folding, on_step).run(full)
             except CommitConflict:
                 continue
     raise LakeConflict("other writers changed the table `profiles` again and again", next_step="run again")
 
 
 class _Build:
-    def __init__(self, lake: Lake, max_identifiers: int, dedupe_days: int | None, fold_at: float, on_step: Callable[[str], None]) -> None:
-        self.lake, self.max_identifiers, self.fold_at, self.on_step = lake, max_identifiers, fold_at, on_step
+    def __init__(self, lake: Lake, max_identifiers: int, dedupe_days: int | None, folding: Folding, on_step: Callable[[str], None]) -> None:
+        self.lake, self.max_identifiers, self.folding, self.on_step = lake, max_identifiers, folding, on_step
         self.streams: dict[str, StreamFields] = stream_fields(lake)
         self.repeats = Repeats(lake, self.streams, dedupe_days)
         self.settings = {"max_identifiers": max_identifiers, "dedupe_days": dedupe_days or 0, "layout": _LAYOUT}
@@ -174,7 +174,7 @@ class _Build:
         self.on_step("writing profiles")
         removed = [file.path for file in old]
         if not full:
-            added, removed = PROFILES.settle(connection, table, old, added, self.fold_at)
+            added, removed = PROFILES.settle(connection, table, old, added, self.folding)
         self.repeats.write(connection, build)
         commit(
             table,
@@ -211,7 +211,7 @@ class _Build:
         if full:
             derive_identifiers(self.lake, connection, scratch, build)
         else:
-            write_identifiers(self.lake, connection, scratch, build, self.fold_at)
+            write_identifiers(self.lake, connection, scratch, build, self.folding)
         return {
             "inserted": counts.get("inserted", 0),
             "updated": counts.get("updated", 0),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from etl.engines.local import Connection, rows
+from etl.lake.layers import Folding
 from etl.lake.layout import Lake
 from etl.lake.tables import commit, files_of, new_token, relation, schema_of, transaction_of, version_with, write_file
 from etl.profiles.cut import cut
@@ -34,7 +35,7 @@ def derive_identifiers(lake: Lake, connection: Connection, scratch: Path, build:
     commit(lake.identifiers, schema, add=added, remove=[file.path for file in old], transactions={"build": build})
 
 
-def write_identifiers(lake: Lake, connection: Connection, scratch: Path, build: int, fold_at: float) -> None:
+def write_identifiers(lake: Lake, connection: Connection, scratch: Path, build: int, folding: Folding) -> None:
     """Brings the table `identifiers` up to a build that assigned those of `assigned` and touched those of `near`."""
     if transaction_of(lake.identifiers, "build") != build - 1:
         derive_identifiers(lake, connection, scratch, build)
@@ -43,7 +44,7 @@ def write_identifiers(lake: Lake, connection: Connection, scratch: Path, build: 
     gone = "SELECT namespace, value FROM near ANTI JOIN assigned USING (namespace, value)"
     query = f"{identifier_rows(now, build)} UNION ALL BY NAME ({gone_identifier_rows(gone, build)})"
     new = IDENTIFIERS.write_recent(connection, lake.identifiers, query)
-    added, removed = IDENTIFIERS.settle(connection, lake.identifiers, files_of(lake.identifiers), new, fold_at)
+    added, removed = IDENTIFIERS.settle(connection, lake.identifiers, files_of(lake.identifiers), new, folding)
     schema = schema_of(connection, identifier_rows(_NO_IDENTIFIERS, build), lake.identifiers)
     commit(lake.identifiers, schema, add=added, remove=removed, transactions={"build": build})
 

@@ -27,16 +27,16 @@ def published_fields(lake: Lake) -> list[ProfileField]:
     return merged_fields(list(stream_fields(lake).values()))
 
 
-def published_query(lake: Lake, files: Sequence[DataFile] | None = None) -> str:
+def published_query(lake: Lake, files: Sequence[DataFile] | None = None, where: str = "TRUE") -> str:
     """SQL for the published profiles: `profile_id`, `first_seen`, `last_seen`, then every mapped field, within its capacity.
 
-    `files` are those of the table `profiles` at the version wanted (None: now).
+    `files` are those of the table `profiles` at the version wanted (None: now), `where` is a condition on its columns.
     """
     fields = published_fields(lake)
     columns = KEYS | {name: type_ for field in fields for name, type_ in state_types(field).items()}
     typed = ", ".join(f"CAST(NULL AS {type_}) AS {name}" for name, type_ in columns.items())
     none = f"SELECT {typed}, FALSE AS _quarantined WHERE FALSE"
-    source = current_profiles(lake, files)
+    source = current_profiles(lake, files, where)
     everything = f"({none}) UNION ALL BY NAME (SELECT * FROM {source})" if source else none
     names = ", ".join([*KEYS, *(f"{published_column(field)} AS {identifier(field.name)}" for field in fields)])
     return f"SELECT {names} FROM ({everything}) WHERE NOT _quarantined"
