@@ -19,7 +19,6 @@ from etl.profiles.stored import current_identifiers, current_profiles, short_has
 _NOBODY = "SELECT CAST(0 AS BIGINT) AS _component_hash WHERE FALSE"
 _NO_PROFILES = f"""SELECT '' AS profile_id, CAST(NULL AS TIMESTAMPTZ) AS first_seen, CAST(NULL AS TIMESTAMPTZ) AS last_seen,
     CAST(0 AS BIGINT) AS _records, '' AS _component, '' AS {PACKED_IDENTIFIERS} WHERE FALSE"""
-_NO_FRAGMENTS = "SELECT '' AS load, '' AS _identity WHERE FALSE"
 
 
 def find_components(connection: Connection, lake: Lake, fields: Sequence[ProfileField], namespaces: Sequence[str]) -> None:
@@ -77,24 +76,20 @@ def resolve_touched(connection: Connection, namespaces: Sequence[str], make_frag
             SELECT component FROM assigned GROUP BY component HAVING count(*) FILTER (rank = 0) > 1)
             UNION SELECT namespace, value FROM replaced"""
     )
-    _resolve(connection, namespaces, make_fragments)
-    _divide(connection, namespaces)
+    _resolve(connection, namespaces)
+    _divide(connection, namespaces, make_fragments)
 
 
-def _resolve(connection: Connection, namespaces: Sequence[str], make_fragments: Callable[[str, Iterable[str]], None]) -> None:
+def _resolve(connection: Connection, namespaces: Sequence[str]) -> None:
     """Step 2: the links that count. Those of `relinked` come from fragments alone, of which their identifiers suffice."""
     of_name = "SELECT value FROM relinked WHERE namespace ="
-    named = " UNION ".join(
-        f"SELECT load, _identity FROM every_fragment WHERE {id_column(name)} IN ({of_name} {quote(name)})" for name in namespaces
-    )
-    found = rows(connection, "SELECT 1 FROM relinked LIMIT 1")
-    connection.execute(f"CREATE TEMP TABLE concerned AS {named if found else _NO_FRAGMENTS}")
-    make_fragments("fragments_concerned", [row["load"] for row in rows(connection, "SELECT DISTINCT load FROM concerned")])
     ids = ", ".join(id_column(name) for name in namespaces)
-    connection.execute(
-        f"""CREATE TEMP TABLE linking AS SELECT _first, {ids} FROM fragments_concerned
-        WHERE _identity IN (SELECT _identity FROM concerned)"""
+    named = " UNION ".join(
+        f"SELECT load, _first, {ids} FROM every_fragment WHERE {id_column(name)} IN ({of_name} {quote(name)})" for name in namespaces
     )
+    if not rows(connection, "SELECT 1 FROM relinked LIMIT 1"):
+        named = f"SELECT load, _first, {ids} FROM every_fragment WHERE FALSE"
+    connection.execute(f"CREATE TEMP TABLE linking AS {named}")
     head_namespace, head_value = head_query(namespaces)
     connection.execute(
         f"""CREATE TEMP VIEW growing AS SELECT * FROM new_fragments
@@ -109,7 +104,7 @@ def _resolve(connection: Connection, namespaces: Sequence[str], make_fragments: 
     assign(connection, namespaces)
 
 
-def _divide(connection: Connection, namespaces: Sequence[str]) -> None:
+def _divide(connection: Connection, namespaces: Sequence[str], make_fragments: Callable[[str, Iterable[str]], None]) -> None:
     """Step 3: a profile whose identifiers stayed together, and of which no load was replaced, goes on from what is stored. Of
     the others all fragments are merged again."""
     # An identifier that nobody has any more belongs to a replaced load.
@@ -125,12 +120,9 @@ def _divide(connection: Connection, namespaces: Sequence[str]) -> None:
     )
     head_namespace, head_value = head_query(namespaces)
     head = f"({head_namespace}, {head_value})"
-    some = rows(connection, "SELECT 1 FROM anew LIMIT 1")
-    connection.execute(
-        f"""CREATE TEMP TABLE recomputed_fragments AS SELECT * FROM fragments_concerned
-        WHERE {"_identity IN (SELECT _identity FROM concerned)" if some else "FALSE"}
-        AND {head} IN (SELECT (namespace, value) FROM anew)"""
-    )
+    of_anew = f"{head} IN (SELECT (namespace, value) FROM anew)"
+    make_fragments("fragments_anew", [row["load"] for row in rows(connection, f"SELECT DISTINCT load FROM linking WHERE {of_anew}")])
+    connection.execute(f"CREATE TEMP TABLE recomputed_fragments AS SELECT * FROM fragments_anew WHERE {of_anew}")
     connection.execute(
         f"CREATE TEMP VIEW merged_fragments AS SELECT * FROM new_fragments WHERE {head} NOT IN (SELECT (namespace, value) FROM anew)"
     )
