@@ -23,28 +23,28 @@ _RECENT_GROUP = 4096
 
 
 @dataclass(frozen=True)
-class Folding:
+class Sizes:
     """When recent rows are folded into the base: above this `share` of its rows. Each row that a build writes is then written
     again about 1/share times, whatever the size of the table. With more than so many recent `files`, which every reader
-    opens, they become one."""
+    opens, they become one. A statement over wide rows takes about so many `rows` at once: with more it spills to disk, which
+    costs more than cutting them into ranges of keys."""
 
     share: float = 0.2
     files: int = 16
+    rows: int = 60_000
 
 
-DEFAULT_FOLDING = Folding()
+DEFAULT_SIZES = Sizes()
 
 
 @dataclass(frozen=True)
 class Layers:
-    """`key` is a column of hexadecimal hashes; `gone` is SQL that is true for a row that says its key is gone.
-
-    `rows_at_once` is what a statement is to take at once: with more it spills to disk, which costs more than cutting.
-    """
+    """`key` is a column of hexadecimal hashes; `gone` is SQL that is true for a row that says its key is gone. `narrow` is how
+    many rows are as large as one wide row."""
 
     key: str
     gone: str
-    rows_at_once: int
+    narrow: int = 1
 
     def current(self, table: Table, files: Iterable[DataFile], where: str = "TRUE", keys: str = "TRUE") -> str | None:
         """SQL for the rows that count, among files of a version of the table; None where there are no files.
@@ -81,18 +81,18 @@ class Layers:
         return [file] if file else []
 
     def settle(
-        self, connection: Connection, table: Table, files: Sequence[DataFile], new: Sequence[NewFile], folding: Folding
+        self, connection: Connection, table: Table, files: Sequence[DataFile], new: Sequence[NewFile], sizes: Sizes
     ) -> tuple[list[NewFile], list[str]]:
         """What to commit where `new` recent files come to `files`: files to be added and paths to be removed. Where it is
         time to, the recent files are folded into the base, or made one."""
         base, recent = _told_apart(files)
         everything = [*files, *(_committed(table, file) for file in new)]
         rows = sum(file.rows for file in recent) + sum(file.rows for file in new)
-        if not base or rows > folding.share * sum(file.rows for file in base):
-            folded = self.fold(connection, table, everything)
+        if not base or rows > sizes.share * sum(file.rows for file in base):
+            folded = self.fold(connection, table, everything, sizes)
             discard(table, new)
             return folded, [file.path for file in files]
-        if new and len(recent) + len(new) > folding.files:
+        if new and len(recent) + len(new) > sizes.files:
             newer = relation(table, (file.path for file in _told_apart(everything)[1]))
             assert newer is not None  # there are new files
             one = self.write_recent(connection, table, self._newest(newer, "TRUE", "TRUE"))
@@ -100,18 +100,18 @@ class Layers:
             return one, [file.path for file in recent]
         return list(new), []
 
-    def fold(self, connection: Connection, table: Table, files: Sequence[DataFile]) -> list[NewFile]:
+    def fold(self, connection: Connection, table: Table, files: Sequence[DataFile], sizes: Sizes) -> list[NewFile]:
         """Writes the base anew from files, a range of keys at a time."""
-        parts = self.parts_for(sum(file.rows for file in files))
+        parts = self.parts_for(sum(file.rows for file in files), sizes)
         written = []
         for part in range(parts):
             rows = self.current(table, files, keys=in_part(self.key, part, parts))
             written += self.write_base(connection, table, f"SELECT * FROM {rows}", part) if rows else []
         return written
 
-    def parts_for(self, rows: int) -> int:
+    def parts_for(self, rows: int, sizes: Sizes) -> int:
         """Into how many ranges of keys to cut so many rows."""
-        return max(1, min(_MOST_PARTS, -(-rows // self.rows_at_once)))
+        return max(1, min(_MOST_PARTS, -(-rows // (sizes.rows * self.narrow))))
 
 
 def is_folded(files: Iterable[DataFile]) -> bool:

@@ -7,14 +7,15 @@ components are recomputed from all their fragments. Either way the result is tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from etl.engines.local import Connection, rows
 from etl.errors import LakeConflict
+from etl.groups import groups_of
 from etl.lake.attempts import remove_attempts
-from etl.lake.layers import DEFAULT_FOLDING, Folding
+from etl.lake.layers import DEFAULT_SIZES, Sizes
 from etl.lake.layout import Lake
 from etl.lake.loads import Load, all_loads, in_force
 from etl.lake.tables import CommitConflict, commit, files_of, transaction_of, version_of
@@ -43,6 +44,7 @@ DEFAULT_MAX_IDENTIFIERS = 50
 _LAYOUT = 2
 _DEFAULTS = {"max_identifiers": DEFAULT_MAX_IDENTIFIERS, "dedupe_days": 0, "layout": 1}
 _ATTEMPTS = 5
+_MOST_LOADS = 500
 
 
 @dataclass(frozen=True)
@@ -61,12 +63,12 @@ def build_profiles(
     full: bool = False,
     max_identifiers: int = DEFAULT_MAX_IDENTIFIERS,
     dedupe_days: int | None = None,
-    folding: Folding = DEFAULT_FOLDING,
+    sizes: Sizes = DEFAULT_SIZES,
     on_step: Callable[[str], None] = lambda step: None,
 ) -> BuildReport:
     """Brings the table `profiles` up to the loads in force. `full` recomputes everything from fragments; so does a build
-    with other `max_identifiers` or `dedupe_days` than the last one. `folding` tells when rows of several builds become
-    one file.
+    with other `max_identifiers` or `dedupe_days` than the last one. `sizes` tells when rows of several builds become
+    one file, and how many are worked on at once.
 
     One builder works at a time; a second one waits. Raises LakeConflict when other machines win again and again.
     """
@@ -74,15 +76,15 @@ def build_profiles(
     with lake.building():
         for _ in range(_ATTEMPTS):
             try:
-                return _Build(lake, max_identifiers, dedupe_days, folding, on_step).run(full)
+                return _Build(lake, max_identifiers, dedupe_days, sizes, on_step).run(full)
             except CommitConflict:
                 continue
     raise LakeConflict("other writers changed the table `profiles` again and again", next_step="run again")
 
 
 class _Build:
-    def __init__(self, lake: Lake, max_identifiers: int, dedupe_days: int | None, folding: Folding, on_step: Callable[[str], None]) -> None:
-        self.lake, self.max_identifiers, self.folding, self.on_step = lake, max_identifiers, folding, on_step
+    def __init__(self, lake: Lake, max_identifiers: int, dedupe_days: int | None, sizes: Sizes, on_step: Callable[[str], None]) -> None:
+        self.lake, self.max_identifiers, self.sizes, self.on_step = lake, max_identifiers, sizes, on_step
         self.streams: dict[str, StreamFields] = stream_fields(lake)
         self.repeats = Repeats(lake, self.streams, dedupe_days)
         self.settings = {"max_identifiers": max_identifiers, "dedupe_days": dedupe_days or 0, "layout": _LAYOUT}
@@ -109,8 +111,8 @@ class _Build:
             remove_attempts(self.lake.fragments(stream), remove)
         return self._report(BuildReport(self.number + 1, 0, loads=len(work.new), full=full, **changes))
 
-    def _prepare(self, connection: Connection, work: _Input, full: bool) -> tuple[str, int]:
-        """Makes `assigned` and `touched(profile_id)`; gives SQL for what to merge, by `profile_id`, and about how many rows."""
+    def _prepare(self, connection: Connection, work: _Input, full: bool) -> tuple[Iterable[str], int]:
+        """Makes `assigned` and `touched(profile_id)`; gives queries for what to merge, by `profile_id`, and about how many rows."""
         self.repeats.read(connection, -1 if full else self.number)
         recounted = self.repeats.find(connection, work.in_force, work.in_force.values() if full else work.new)
         self._fragments(connection, "every_fragment", work.in_force.values())
@@ -120,7 +122,7 @@ class _Build:
             stored = current_profiles(self.lake)
             everybody = f"SELECT profile_id FROM {stored}" if stored else "SELECT '' AS profile_id WHERE FALSE"
             connection.execute(f"CREATE TEMP TABLE touched AS {everybody}")
-            return self._assigned_fragments("every_fragment"), _count(connection, "every_fragment")
+            return self._in_batches(connection, list(work.in_force.values())), _count(connection, "every_fragment")
         self._fragments(connection, "new_fragments", [*work.new, *recounted])
         self._fragments(connection, "old_fragments", [*work.replaced, *recounted], as_stored=True)
         self.on_step("resolving identities")
@@ -135,7 +137,7 @@ class _Build:
     def _fragments(self, connection: Connection, view: str, loads: Iterable[Load], *, as_stored: bool = False) -> None:
         """A view over the fragments of loads, streams side by side; every column of every stream is there."""
         parts = self.repeats.fragments(connection, loads, as_stored=as_stored)
-        connection.execute(f"CREATE TEMP VIEW {view} AS {' UNION ALL BY NAME '.join([self._no_fragments(), *parts])}")
+        connection.execute(f"CREATE OR REPLACE TEMP VIEW {view} AS {' UNION ALL BY NAME '.join([self._no_fragments(), *parts])}")
 
     def _no_fragments(self) -> str:
         ids = [f"CAST(NULL AS VARCHAR) AS {id_column(name)}" for name in self.namespaces]
@@ -146,35 +148,48 @@ class _Build:
     def _typed_nulls(self) -> list[str]:
         return [f"CAST(NULL AS {type_}) AS {column}" for field in self.fields for column, type_ in state_types(field).items()]
 
-    def _contributions(self, connection: Connection) -> tuple[str, int]:
-        """SQL for the fragments of everything touched, and for what is stored of those who only grow."""
+    def _in_batches(self, connection: Connection, loads: list[Load]) -> Iterator[str]:
+        """Queries for the fragments of loads, some at a time, each to be run before the next is asked for: joined to everybody
+        at once, wide rows would be spilled, all of them."""
+        head_namespace, head_value = head_query(self.namespaces)
+        for batch in groups_of(loads, lambda load: load.rows, most_items=_MOST_LOADS, most_size=self.sizes.rows * 4):
+            self._fragments(connection, "batch", batch)
+            heads = f"SELECT DISTINCT {head_namespace} AS namespace, {head_value} AS value FROM batch"
+            connection.execute(
+                f"""CREATE OR REPLACE TEMP TABLE batch_assigned AS SELECT namespace, value, profile_id FROM assigned
+                SEMI JOIN ({heads}) USING (namespace, value)"""
+            )
+            yield self._assigned_fragments("batch", "batch_assigned")
+
+    def _contributions(self, connection: Connection) -> tuple[list[str], int]:
+        """Queries for the fragments of everything touched, and for what is stored of those who only grow."""
         fragments = ("recomputed_fragments", "merged_fragments")
         parts = [self._assigned_fragments(source) for source in fragments]
         known = columns_of(connection, "held")
         state = ["h.first_seen AS _first", "h.last_seen AS _last", "h._records", *state_query("h", self.fields, known)]
         parts.append(f"SELECT m.profile_id, {', '.join(state)} FROM held h JOIN moved m ON m.old_id = h.profile_id")
-        return " UNION ALL BY NAME ".join(parts), sum(_count(connection, source) for source in (*fragments, "moved"))
+        return parts, sum(_count(connection, source) for source in (*fragments, "moved"))
 
-    def _assigned_fragments(self, source: str) -> str:
+    def _assigned_fragments(self, source: str, assigned: str = "assigned") -> str:
         """SQL for fragments with the profile they belong to: that of their most trusted identifier."""
         head_namespace, head_value = head_query(self.namespaces)
         columns = ", ".join(["_first", "_last", "_records", *state_columns(self.fields)])
         headed = f"SELECT *, {head_namespace} AS _head_namespace, {head_value} AS _head_value FROM {source}"
         return f"""SELECT a.profile_id, {columns} FROM ({headed}) f
-            JOIN assigned a ON a.namespace = f._head_namespace AND a.value = f._head_value"""
+            JOIN {assigned} a ON a.namespace = f._head_namespace AND a.value = f._head_value"""
 
     def _merge_and_commit(
-        self, connection: Connection, scratch: Path, work: _Input, full: bool, contributions: str, count: int
+        self, connection: Connection, scratch: Path, work: _Input, full: bool, contributions: Iterable[str], count: int
     ) -> dict[str, int]:
         self.on_step("merging profiles")
         build, table, old = self.number + 1, self.lake.profiles, files_of(self.lake.profiles)
-        merged = Rows(self.fields, self.max_identifiers, build)
+        merged = Rows(self.fields, self.max_identifiers, build, self.sizes)
         added = merged.write(connection, scratch, table, contributions, count, recent=not full)
         counts = self._counts(connection, full)
         self.on_step("writing profiles")
         removed = [file.path for file in old]
         if not full:
-            added, removed = PROFILES.settle(connection, table, old, added, self.folding)
+            added, removed = PROFILES.settle(connection, table, old, added, self.sizes)
         self.repeats.write(connection, build)
         commit(
             table,
@@ -209,9 +224,9 @@ class _Build:
         write_conflicts(self.lake, connection, build, None if full else "SELECT namespace, value FROM near")
         self.repeats.forget(connection, build)
         if full:
-            derive_identifiers(self.lake, connection, scratch, build)
+            derive_identifiers(self.lake, connection, scratch, build, self.sizes)
         else:
-            write_identifiers(self.lake, connection, scratch, build, self.folding)
+            write_identifiers(self.lake, connection, scratch, build, self.sizes)
         return {
             "inserted": counts.get("inserted", 0),
             "updated": counts.get("updated", 0),
@@ -227,7 +242,7 @@ class _Build:
             resolve_all(connection, "applied_fragments", self.namespaces)
             write_missing_changes(self.lake, connection, self.number)
             write_conflicts(self.lake, connection, self.number, None)
-            derive_identifiers(self.lake, connection, scratch, self.number)
+            derive_identifiers(self.lake, connection, scratch, self.number, self.sizes)
 
     def _other_settings(self) -> bool:
         """Whether the last build was made by other settings."""

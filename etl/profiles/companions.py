@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from etl.engines.local import Connection, rows
-from etl.lake.layers import Folding
+from etl.lake.layers import Sizes
 from etl.lake.layout import Lake
 from etl.lake.tables import commit, files_of, new_token, relation, schema_of, transaction_of, version_with, write_file
-from etl.profiles.cut import cut
+from etl.profiles.cut import Cut, cut
 from etl.profiles.stored import (
     IDENTIFIERS,
     current_profiles,
@@ -21,30 +21,31 @@ _NO_IDENTIFIERS = """SELECT '' AS namespace, '' AS value, CAST(NULL AS TIMESTAMP
     WHERE FALSE"""
 
 
-def derive_identifiers(lake: Lake, connection: Connection, scratch: Path, build: int) -> None:
+def derive_identifiers(lake: Lake, connection: Connection, scratch: Path, build: int, sizes: Sizes) -> None:
     """Derives the table `identifiers` from `profiles`, all of it."""
     old = files_of(lake.identifiers)
     profiles = current_profiles(lake)
     query = identifier_rows(identifiers_of_profiles(profiles) if profiles else _NO_IDENTIFIERS, build)
     count = int(rows(connection, f"SELECT count(*) AS n FROM ({query})")[0]["n"])
     added = []
-    all_rows = cut(connection, scratch, "derived_identifiers", query, "id_hash", IDENTIFIERS.parts_for(count))
+    made = Cut("derived_identifiers", "id_hash", IDENTIFIERS.parts_for(count, sizes), scratch / "derived_identifiers")
+    all_rows = cut(connection, made, [query], sizes, IDENTIFIERS.narrow)
     for part in all_rows:
         added += IDENTIFIERS.write_base(connection, lake.identifiers, f"SELECT * FROM {all_rows.part(part)}", part)
     schema = schema_of(connection, identifier_rows(_NO_IDENTIFIERS, build), lake.identifiers)
     commit(lake.identifiers, schema, add=added, remove=[file.path for file in old], transactions={"build": build})
 
 
-def write_identifiers(lake: Lake, connection: Connection, scratch: Path, build: int, folding: Folding) -> None:
+def write_identifiers(lake: Lake, connection: Connection, scratch: Path, build: int, sizes: Sizes) -> None:
     """Brings the table `identifiers` up to a build that assigned those of `assigned` and touched those of `near`."""
     if transaction_of(lake.identifiers, "build") != build - 1:
-        derive_identifiers(lake, connection, scratch, build)
+        derive_identifiers(lake, connection, scratch, build, sizes)
         return
     now = "SELECT namespace, value, first AS first_seen, profile_id, component FROM assigned"
     gone = "SELECT namespace, value FROM near ANTI JOIN assigned USING (namespace, value)"
     query = f"{identifier_rows(now, build)} UNION ALL BY NAME ({gone_identifier_rows(gone, build)})"
     new = IDENTIFIERS.write_recent(connection, lake.identifiers, query)
-    added, removed = IDENTIFIERS.settle(connection, lake.identifiers, files_of(lake.identifiers), new, folding)
+    added, removed = IDENTIFIERS.settle(connection, lake.identifiers, files_of(lake.identifiers), new, sizes)
     schema = schema_of(connection, identifier_rows(_NO_IDENTIFIERS, build), lake.identifiers)
     commit(lake.identifiers, schema, add=added, remove=removed, transactions={"build": build})
 

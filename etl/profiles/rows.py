@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
 from etl.engines.local import Connection
+from etl.lake.layers import Sizes
 from etl.lake.tables import NewFile, Table, relation, schema_of
-from etl.profiles.cut import cut
+from etl.profiles.cut import Cut, cut
 from etl.profiles.fields import ProfileField
 from etl.profiles.merge import Times, merge_query
 from etl.profiles.packing import PACKED_IDENTIFIERS, packed_identifiers, stored_query, stored_types
-from etl.profiles.stored import PROFILES, short_hash
+from etl.profiles.stored import IDENTIFIERS, PROFILES, short_hash
 
 _NOBODY = "SELECT '' AS profile_id, FALSE AS _quarantined WHERE FALSE"
 _IDENTIFIERS = "STRUCT(namespace VARCHAR, value VARCHAR, first_seen TIMESTAMPTZ)[]"
@@ -27,17 +28,20 @@ class Rows:
     fields: Sequence[ProfileField]
     max_identifiers: int
     build: int
+    sizes: Sizes
 
-    def write(self, connection: Connection, scratch: Path, table: Table, contributions: str, count: int, *, recent: bool) -> list[NewFile]:
-        """Writes the profiles that the query `contributions` gives, about `count` rows by `profile_id`, as a base or as recent
+    def write(
+        self, connection: Connection, scratch: Path, table: Table, contributions: Iterable[str], count: int, *, recent: bool
+    ) -> list[NewFile]:
+        """Writes the profiles that the queries `contributions` give, about `count` rows by `profile_id`, as a base or as recent
         files with a row for each of `touched` that is gone. Makes `fresh(profile_id, _quarantined)` of those written.
 
         `assigned` are their identifiers.
         """
-        parts = PROFILES.parts_for(count)
+        parts = PROFILES.parts_for(count, self.sizes)
         owners = "SELECT profile_id, component, namespace, value, rank, first FROM assigned"
-        given = cut(connection, scratch, "contributions", contributions, "profile_id", parts)
-        owned = cut(connection, scratch, "owned", owners, "profile_id", parts)
+        given = cut(connection, Cut("contributions", "profile_id", parts, scratch / "contributions"), contributions, self.sizes)
+        owned = cut(connection, Cut("owned", "profile_id", parts, scratch / "owned"), [owners], self.sizes, IDENTIFIERS.narrow)
         written: list[NewFile] = []
         for part in given:
             query = self._merged(given.part(part), owned.part(part))

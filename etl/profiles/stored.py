@@ -9,8 +9,8 @@ from etl.lake.layout import Lake
 from etl.lake.tables import DataFile, files_of
 from etl.profiles.resolve import profile_id
 
-PROFILES = Layers("profile_id", "_records = 0", rows_at_once=60_000)
-IDENTIFIERS = Layers("id_hash", "profile_id IS NULL", rows_at_once=500_000)
+PROFILES = Layers("profile_id", "_records = 0")
+IDENTIFIERS = Layers("id_hash", "profile_id IS NULL", narrow=8)
 
 
 def current_profiles(lake: Lake, files: Sequence[DataFile] | None = None, where: str = "TRUE") -> str | None:

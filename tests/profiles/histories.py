@@ -11,7 +11,7 @@ from typing import Any
 
 from etl.engines.local import rows
 from etl.jobs import load_jobs
-from etl.lake.layers import DEFAULT_FOLDING, Folding
+from etl.lake.layers import DEFAULT_SIZES, Sizes
 from etl.lake.layout import Lake
 from etl.lake.loads import Load, all_loads, in_force
 from etl.lake.tables import files_of, relation, transaction_of
@@ -45,8 +45,8 @@ jobs:
 class History:
     """Two streams; the second one has fewer identifiers, and the fields of the first half of the specs' sources."""
 
-    def __init__(self, folder: Path, specs: Sequence[Spec], dedupe_days: int | None = None, folding: Folding = DEFAULT_FOLDING) -> None:
-        self.folding = folding
+    def __init__(self, folder: Path, specs: Sequence[Spec], dedupe_days: int | None = None, sizes: Sizes = DEFAULT_SIZES) -> None:
+        self.sizes = sizes
         self.folder, self.specs, self.lake, self.dedupe_days = folder, list(specs), Lake(folder / "lake"), dedupe_days
         sources = list(dict.fromkeys(spec.source for spec in specs))
         self.sources = {"amplitude_events": sources, "amplitude_cohorts": sources[: (len(sources) + 1) // 2]}
@@ -76,9 +76,7 @@ class History:
         ingest(Ingest(lake, self.mappings[stream], "job", force=True), landed)
 
     def build(self, lake: Lake | None = None, *, full: bool = False) -> BuildReport:
-        return build_profiles(
-            lake or self.lake, full=full, max_identifiers=MAX_IDENTIFIERS, dedupe_days=self.dedupe_days, folding=self.folding
-        )
+        return build_profiles(lake or self.lake, full=full, max_identifiers=MAX_IDENTIFIERS, dedupe_days=self.dedupe_days, sizes=self.sizes)
 
     def copied(self, folder: Path) -> History:
         """The same history in a folder of its own."""

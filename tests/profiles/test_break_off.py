@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from etl.lake.layers import Folding
+from etl.lake.layers import Sizes
 from etl.lake.layout import Lake
 from tests.profiles.histories import History
 from tests.profiles.reference import Spec
@@ -56,7 +56,7 @@ def _build(history: History, lake: Lake) -> None:
 
 def _build_beside(history: History, lake: Lake) -> None:
     """Writes what it touches beside what is stored, and makes it one file with what the build before left there."""
-    history.folding = Folding(share=1e9, files=0)
+    history.sizes = Sizes(share=1e9, files=0)
     history.build(lake)
 
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from etl.lake.layers import Folding, is_folded
+from etl.lake.layers import Sizes, is_folded
 from etl.lake.layout import Lake
 from etl.lake.tables import files_of
 from etl.pipeline.upkeep import compact
@@ -36,8 +36,8 @@ _RECORD = st.builds(lambda person, values: person | values, _PEOPLE, records())
 # 20 hours apart, so that some lie within a day or two of each other and some do not.
 _HOURS = st.dictionaries(st.sampled_from([0, 20, 40, 60, 80]), st.lists(_RECORD, max_size=4), min_size=1, max_size=2)
 _STREAM = st.sampled_from(sorted(STREAMS))
-# Every build folds, some do, or recent files pile up and are made one.
-_FOLDING = st.builds(Folding, st.sampled_from([0.0, 0.5, 1e9, 1e9]), st.sampled_from([2, 100]))
+# Every build folds, some do, or recent files pile up and are made one; rows are worked on together, or cut into ranges.
+_SIZES = st.builds(Sizes, st.sampled_from([0.0, 0.5, 1e9, 1e9]), st.sampled_from([2, 100]), st.sampled_from([1, 3, 60_000]))
 
 
 class Histories(RuleBasedStateMachine):
@@ -46,11 +46,11 @@ class Histories(RuleBasedStateMachine):
     @initialize(
         specs=st.lists(st.sampled_from(SPECS), min_size=3, max_size=3, unique=True),
         dedupe=st.sampled_from([None, None, 1, 2]),
-        folding=_FOLDING,
+        sizes=_SIZES,
     )
-    def begin(self, specs: list[Any], dedupe: int | None, folding: Folding) -> None:
+    def begin(self, specs: list[Any], dedupe: int | None, sizes: Sizes) -> None:
         self.folder = tempfile.TemporaryDirectory()
-        self.history = History(Path(self.folder.name), specs, dedupe, folding)
+        self.history = History(Path(self.folder.name), specs, dedupe, sizes)
 
     @rule(stream=_STREAM, hours=_HOURS, build=st.booleans())
     def load(self, stream: str, hours: dict[int, list[Any]], build: bool) -> None:
@@ -85,9 +85,9 @@ class Histories(RuleBasedStateMachine):
             list(pool.map(run, (one, other)))
         self.build(full=False)
 
-    @rule(folding=_FOLDING)
-    def fold_otherwise(self, folding: Folding) -> None:
-        self.history.folding = folding
+    @rule(sizes=_SIZES)
+    def fold_otherwise(self, sizes: Sizes) -> None:
+        self.history.sizes = sizes
 
     @rule(after=st.integers(0, 8))
     def fold_is_broken_off(self, after: int) -> None:

@@ -11,7 +11,7 @@ import pytest
 from deltalake import DeltaTable
 
 from etl.engines.local import rows
-from etl.lake.layers import Folding, is_folded
+from etl.lake.layers import Sizes, is_folded
 from etl.lake.layout import Lake
 from etl.lake.tables import files_of, transaction_of
 from etl.profiles.build import build_profiles
@@ -24,7 +24,7 @@ from tests.profiles.lakes import mapping_in
 
 # Made by the version before rows of several builds stood side by side: two builds of three loads.
 LAYOUT_1 = Path(__file__).parent / "data" / "layout_1.zip"
-BESIDE = Folding(share=1e9, files=100)
+BESIDE = Sizes(share=1e9, files=100)
 
 
 def record(time: int, user: str | None, device: str, city: str) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def test_a_lake_of_before_is_read_and_built_on(before: Lake, tmp_path: Path) -> 
     assert lakes.read(before) == people
     assert (build_profiles(before).build, build_profiles(before).full) == (3, False)
     lakes.load(before, mapping_in(tmp_path), {3: [record(9, None, "d2", "Kyiv")]})
-    report = build_profiles(before, folding=BESIDE)
+    report = build_profiles(before, sizes=BESIDE)
     assert (report.full, report.updated, report.conflicts) == (False, 1, 0)
     assert [one["city"] for one in find_profiles(before, "device", "d2")] == ["Kyiv"]
 
@@ -60,11 +60,11 @@ def lake(tmp_path: Path) -> Lake:
     lake, mapping = Lake(tmp_path / "lake"), mapping_in(tmp_path)
     lake.ensure_writable()
     lakes.load(lake, mapping, {0: [record(n, None if n < 9 else "u1", f"d{n}", "Oslo") for n in range(10)]})
-    build_profiles(lake, folding=BESIDE)
+    build_profiles(lake, sizes=BESIDE)
     lakes.load(lake, mapping, {1: [record(20, "u1", "d0", "Oslo"), record(21, None, "d1", "Rome"), record(22, None, "d11", "Rome")]})
-    build_profiles(lake, folding=BESIDE)
+    build_profiles(lake, sizes=BESIDE)
     lakes.load(lake, mapping, {2: [record(30, None, "d1", "Paris")]})
-    build_profiles(lake, folding=BESIDE)
+    build_profiles(lake, sizes=BESIDE)
     return lake
 
 
@@ -84,10 +84,30 @@ def test_builds_write_what_they_touch(lake: Lake) -> None:
     assert count_profiles(lake) == {"profiles": 10, "quarantined": 0}
 
 
+def test_rows_are_cut_into_ranges(lake: Lake, tmp_path: Path) -> None:
+    """The base, recent rows and the rows that say that somebody is gone; ranges that hold nobody included."""
+    people, owners = lakes.read(lake), lakes.read_identifiers(lake)
+    cut = Sizes(share=1e9, rows=1)
+    build_profiles(lake, full=True, sizes=cut)
+    assert (lakes.read(lake), lakes.read_identifiers(lake)) == (people, owners)
+    buckets = {int(file.partition["bucket"]) for file in files_of(lake.profiles)}
+    assert len(buckets) > 3 and min(buckets) >= 0
+    before = lakes.read(lake)
+    lakes.load(lake, mapping_in(tmp_path), {3: [record(n, f"u{n}", f"d{n}", "Kyiv") for n in (40, 41)] + [record(42, "u1", "d2", "Kyiv")]})
+    report = build_profiles(lake, sizes=cut)
+    assert (report.inserted, report.updated, report.merged_away) == (2, 1, 1)
+    assert len(lakes.read(lake)) == len(before) + 1
+    people = lakes.read(lake)
+    fold_profiles(lake, cut)
+    assert lakes.read(lake) == people
+    build_profiles(lake, full=True)
+    assert lakes.read(lake) == people
+
+
 def test_recent_files_become_one(lake: Lake, tmp_path: Path) -> None:
     people = lakes.read(lake)
     lakes.load(lake, mapping_in(tmp_path), {3: [record(40, None, "d12", "Rome")]})
-    build_profiles(lake, folding=Folding(share=1e9, files=2))
+    build_profiles(lake, sizes=Sizes(share=1e9, files=2))
     assert sorted((file.partition["bucket"], file.rows) for file in files_of(lake.profiles)) == [("-1", 5), ("0", 10)]
     assert len(lakes.read(lake)) == 11 and lakes.read(lake).items() >= people.items()
 
