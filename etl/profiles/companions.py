@@ -7,7 +7,7 @@ from pathlib import Path
 from etl.engines.local import Connection, rows
 from etl.lake.layers import Sizes
 from etl.lake.layout import Lake
-from etl.lake.tables import commit, files_of, new_token, relation, schema_of, transaction_of, version_with, write_file
+from etl.lake.tables import commit, files_of, new_token, relation, schema_of, transaction_of, version_of, version_with, write_file
 from etl.profiles.cut import Cut, cut
 from etl.profiles.stored import (
     IDENTIFIERS,
@@ -22,8 +22,8 @@ _NO_IDENTIFIERS = """SELECT '' AS namespace, '' AS value, CAST(NULL AS TIMESTAMP
 
 
 def derive_identifiers(lake: Lake, connection: Connection, scratch: Path, build: int, sizes: Sizes) -> None:
-    """Derives the table `identifiers` from `profiles`, all of it."""
-    old = files_of(lake.identifiers)
+    """Derives the table `identifiers` from `profiles`, all of it. Raises CommitConflict where somebody else writes it too."""
+    version, old = version_of(lake.identifiers), files_of(lake.identifiers)
     profiles = current_profiles(lake)
     query = identifier_rows(identifiers_of_profiles(profiles) if profiles else _NO_IDENTIFIERS, build)
     count = int(rows(connection, f"SELECT count(*) AS n FROM ({query})")[0]["n"])
@@ -33,11 +33,14 @@ def derive_identifiers(lake: Lake, connection: Connection, scratch: Path, build:
     for part in all_rows:
         added += IDENTIFIERS.write_base(connection, lake.identifiers, f"SELECT * FROM {all_rows.part(part)}", part)
     schema = schema_of(connection, identifier_rows(_NO_IDENTIFIERS, build), lake.identifiers)
-    commit(lake.identifiers, schema, add=added, remove=[file.path for file in old], transactions={"build": build})
+    removed = [file.path for file in old]
+    commit(lake.identifiers, schema, add=added, remove=removed, expected_version=version, transactions={"build": build})
 
 
 def write_identifiers(lake: Lake, connection: Connection, scratch: Path, build: int, sizes: Sizes) -> None:
-    """Brings the table `identifiers` up to a build that assigned those of `assigned` and touched those of `near`."""
+    """Brings the table `identifiers` up to a build that assigned those of `assigned` and touched those of `near`. Raises
+    CommitConflict where somebody else writes it too."""
+    version = version_of(lake.identifiers)
     if transaction_of(lake.identifiers, "build") != build - 1:
         derive_identifiers(lake, connection, scratch, build, sizes)
         return
@@ -47,7 +50,7 @@ def write_identifiers(lake: Lake, connection: Connection, scratch: Path, build: 
     new = IDENTIFIERS.write_recent(connection, lake.identifiers, query)
     added, removed = IDENTIFIERS.settle(connection, lake.identifiers, files_of(lake.identifiers), new, sizes)
     schema = schema_of(connection, identifier_rows(_NO_IDENTIFIERS, build), lake.identifiers)
-    commit(lake.identifiers, schema, add=added, remove=removed, transactions={"build": build})
+    commit(lake.identifiers, schema, add=added, remove=removed, expected_version=version, transactions={"build": build})
 
 
 def write_changes(lake: Lake, connection: Connection, build: int, query: str) -> None:
