@@ -26,8 +26,8 @@ _RECENT_GROUP = 4096
 class Sizes:
     """When recent rows are folded into the base: above this `share` of its rows. Each row that a build writes is then written
     again about 1/share times, whatever the size of the table. With more than so many recent `files`, which every reader
-    opens, they become one. A statement over wide rows takes about so many `rows` at once: with more it spills to disk, which
-    costs more than cutting them into ranges of keys."""
+    opens, they become one (or a file for each range, if they are large). A statement over wide rows takes about so many
+    `rows` at once: with more it spills to disk, which costs more than cutting them into ranges of keys."""
 
     share: float = 0.2
     files: int = 16
@@ -92,12 +92,14 @@ class Layers:
             folded = self.fold(connection, table, everything, sizes)
             discard(table, new)
             return folded, [file.path for file in files]
-        if new and len(recent) + len(new) > sizes.files:
+        parts = self.parts_for(rows, sizes)
+        if new and len(recent) + len(new) >= sizes.files + parts:
             newer = relation(table, (file.path for file in _told_apart(everything)[1]))
             assert newer is not None  # there are new files
-            one = self.write_recent(connection, table, self._newest(newer, "TRUE", "TRUE"))
+            ranges = [self._newest(newer, "TRUE", in_part(self.key, part, parts)) for part in range(parts)]
+            together = [file for query in ranges for file in self.write_recent(connection, table, query)]
             discard(table, new)
-            return one, [file.path for file in recent]
+            return together, [file.path for file in recent]
         return list(new), []
 
     def fold(self, connection: Connection, table: Table, files: Sequence[DataFile], sizes: Sizes) -> list[NewFile]:

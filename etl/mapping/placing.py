@@ -27,7 +27,7 @@ def offsets_of(node: yaml.ScalarNode, text: str) -> tuple[int, ...]:
 
 
 class _Walk:
-    """Goes along the source and the value side by side. Blanks may be many on one side and few on the other (sizes,
+    """Goes along the source and the value side by side. Blanks may be many on one side and few on the other (folding,
     indentation); every other character of the value stands in the source, as itself or as an escape."""
 
     def __init__(self, text: str, position: int, end: int, style: str | None) -> None:
