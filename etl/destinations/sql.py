@@ -24,7 +24,7 @@ from etl.destinations.sql_tables import Existing, Held, Tables, check_names, ins
 from etl.engines.local import Connection
 from etl.errors import ConfigurationError, ProfilemillError, TransientError
 from etl.lake.layout import Lake
-from etl.profiles.versions import Version, changed_since, current_version
+from etl.profiles.versions import Version, changed_since, current_version, written_since
 from etl.reports import LoadReport
 
 _SQLITE_WAIT = 60  # seconds, for another load to end
@@ -160,7 +160,8 @@ def _load(task: _Task, database: _Database, connection: sa.Connection) -> LoadRe
         members = MembershipLoad(connection, current_memberships(lake), table, name, database.append, held_members)
     with lake.workspace() as (local, _):
         if done:
-            counts = database.apply(connection, local, tables, existing, rows_of(local, version, changed))
+            rows = version if since is None or changed is None else written_since(lake, version, since)
+            counts = database.apply(connection, local, tables, existing, rows_of(local, rows, changed))
         if part is not None:
             done |= part.run(local, None if mode == "full" and events else held_events, counts, only_held=not events)
         if members is not None and (found := members.run(local, full=mode == "full", counts=counts)) is not None:

@@ -103,10 +103,14 @@ def files_of(table: Table, at: DeltaTable | None = None) -> list[DataFile]:
     ]
 
 
-def write_file(connection: Connection, query: str, table: Table, partition: Mapping[str, str], name: str) -> NewFile | None:
-    """Writes the rows of `query` (without the partition columns) beside the committed files; None when there are none."""
+def write_file(
+    connection: Connection, query: str, table: Table, partition: Mapping[str, str], name: str, *, group: int | None = None
+) -> NewFile | None:
+    """Writes the rows of `query` (without the partition columns) beside the committed files; None when there are none.
+    `group` is how many rows share statistics, where the usual number is too coarse."""
     relative, target = _place_of(table, partition, name)
-    copied = connection.execute(f"COPY ({query}) TO {quote(str(target))} (FORMAT parquet, COMPRESSION zstd)").fetchone()
+    rows_of_group = "" if group is None else f", ROW_GROUP_SIZE {group}"
+    copied = connection.execute(f"COPY ({query}) TO {quote(str(target))} (FORMAT parquet, COMPRESSION zstd{rows_of_group})").fetchone()
     rows = int(copied[0])
     if rows == 0:
         target.unlink(missing_ok=True)

@@ -40,6 +40,7 @@ from etl.pipeline.project import Project
 from etl.pipeline.suppression import Lines, find_lines
 from etl.pipeline.upkeep import job_of
 from etl.profiles.fields import namespaces, stream_fields
+from etl.profiles.fold import fold_profiles
 from etl.profiles.memberships import updating
 from etl.profiles.privacy import (
     Identifier,
@@ -49,6 +50,7 @@ from etl.profiles.privacy import (
     suppressed_sql,
 )
 from etl.profiles.resolve import profile_id, profile_id_of
+from etl.profiles.stored import current_profiles
 from etl.reports import LoadReport
 
 # Profile ids are suppressed beside identifiers: the table `changes` knows people by them.
@@ -140,7 +142,7 @@ def _people(lake: Lake, keys: Sequence[Identifier]) -> tuple[set[Identifier], se
     """Every identifier of the people, the given ones included, and the ids of their profiles, those in quarantine too."""
     wanted = {key for key in keys if key[0] != _PROFILE}
     found, ids = set(wanted), set[str]()
-    source = relation(lake.profiles, (file.path for file in files_of(lake.profiles)))
+    source = current_profiles(lake)
     if source is None:
         return found, ids
     # Values are parameters: no error text may ever quote one.
@@ -252,6 +254,7 @@ def _sweep(project: Project, suppression: Suppression, report: Forgotten) -> Non
             condition = suppressed_sql(quote(_PROFILE), "profile_id")
             report.changes = _drop_rows(lake, lake.changes, suppression, condition, whole_files=True)
         rewrite_loads(lake, lambda load: _without_samples(load, suppression))
+        fold_profiles(lake)  # rows that newer ones stand for
         others = [lake.loads, lake.profiles, lake.identifiers, lake.changes, lake.conflicts, lake.repeated, lake.cohort_memberships]
         report.files = sum(vacuum(table, 0) for table in [*others, *(one for one, _ in tables)])
 

@@ -25,6 +25,7 @@ from etl.pipeline.kept_loads import keep_loads
 from etl.pipeline.project import Project
 from etl.profiles.build import build_profiles
 from etl.profiles.fields import of_mapping, remember, stream_fields
+from etl.profiles.fold import fold_profiles
 from etl.profiles.memberships import update_memberships, updating
 from etl.profiles.privacy import copy_suppression
 from etl.reports import BuildReport, ImportReport
@@ -156,7 +157,8 @@ def _raw_files_gone(loads: list[Load], lake: Lake) -> ConfigurationError:
 
 
 def compact(lake: Lake, on_step: Callable[[str], None] = lambda step: None) -> dict[str, int]:
-    """Removes what no reader can see: attempts that do not count, files of old versions, leftovers of killed runs."""
+    """Removes what no reader can see: attempts that do not count, files of old versions, leftovers of killed runs. Folds what
+    builds wrote of profiles, so that each has one row."""
     lake.ensure_writable()
     committed = all_loads(lake, forwarded=True)
     now = in_force(committed)
@@ -174,6 +176,9 @@ def compact(lake: Lake, on_step: Callable[[str], None] = lambda step: None) -> d
         removed += remove_attempts(table, [attempt_of(file) for file in old])
     stale = [folder for folder in attempts_in(lake.landing) if folder.name not in counting and _is_old(folder / MANIFEST)]
     drop_attempts(lake.landing, stale)
+    on_step("folding profiles")
+    with lake.building():
+        fold_profiles(lake)
     on_step("rewriting the table of loads")
     with lake.writing():
         compact_loads(lake)

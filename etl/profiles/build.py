@@ -7,40 +7,44 @@ components are recomputed from all their fragments. Either way the result is tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from etl.engines.local import Connection, rows
-from etl.engines.sql import identifier, quote
 from etl.errors import LakeConflict
+from etl.groups import groups_of
 from etl.lake.attempts import remove_attempts
+from etl.lake.layers import DEFAULT_SIZES, Sizes
 from etl.lake.layout import Lake
 from etl.lake.loads import Load, all_loads, in_force
-from etl.lake.tables import (
-    CommitConflict,
-    NewFile,
-    commit,
-    files_of,
-    new_token,
-    relation,
-    schema_of,
-    transaction_of,
-    version_of,
-    write_file,
+from etl.lake.tables import CommitConflict, commit, files_of, transaction_of, version_of
+from etl.profiles.companions import (
+    count_profiles,
+    derive_identifiers,
+    write_changes,
+    write_conflicts,
+    write_identifiers,
+    write_missing_changes,
 )
-from etl.profiles.companions import count_profiles, write_changes, write_conflicts, write_identifiers, write_missing_changes
 from etl.profiles.fields import ProfileField, StreamFields, merged_fields, namespaces, stream_fields
 from etl.profiles.fragments import id_column
-from etl.profiles.merge import Times, merge_query, state_columns, state_types
+from etl.profiles.merge import state_columns, state_types
+from etl.profiles.packing import state_query
 from etl.profiles.repeated import Repeats, count_repeated
-from etl.profiles.resolve import assign, head_query, links_query, nodes_query, resolve_all
+from etl.profiles.resolve import head_query, resolve_all
+from etl.profiles.rows import Rows
+from etl.profiles.stored import PROFILES, current_profiles
 from etl.profiles.sums import register
+from etl.profiles.touched import columns_of, find_components, resolve_touched
 from etl.reports import BuildReport
 
-BUCKETS = 16
 DEFAULT_MAX_IDENTIFIERS = 50
-_DEFAULTS = {"max_identifiers": DEFAULT_MAX_IDENTIFIERS, "dedupe_days": 0}
+# How `profiles` and `identifiers` are laid out; a lake that is laid out otherwise is built whole once.
+_LAYOUT = 2
+_DEFAULTS = {"max_identifiers": DEFAULT_MAX_IDENTIFIERS, "dedupe_days": 0, "layout": 1}
 _ATTEMPTS = 5
+_MOST_LOADS = 500
 
 
 @dataclass(frozen=True)
@@ -59,10 +63,12 @@ def build_profiles(
     full: bool = False,
     max_identifiers: int = DEFAULT_MAX_IDENTIFIERS,
     dedupe_days: int | None = None,
+    sizes: Sizes = DEFAULT_SIZES,
     on_step: Callable[[str], None] = lambda step: None,
 ) -> BuildReport:
     """Brings the table `profiles` up to the loads in force. `full` recomputes everything from fragments; so does a build
-    with other `max_identifiers` or `dedupe_days` than the last one.
+    with other `max_identifiers` or `dedupe_days` than the last one. `sizes` tells when rows of several builds become
+    one file, and how many are worked on at once.
 
     One builder works at a time; a second one waits. Raises LakeConflict when other machines win again and again.
     """
@@ -70,23 +76,18 @@ def build_profiles(
     with lake.building():
         for _ in range(_ATTEMPTS):
             try:
-                return _Build(lake, max_identifiers, dedupe_days, on_step).run(full)
+                return _Build(lake, max_identifiers, dedupe_days, sizes, on_step).run(full)
             except CommitConflict:
                 continue
     raise LakeConflict("other writers changed the table `profiles` again and again", next_step="run again")
 
 
-def bucket_of(profile_id: str) -> str:
-    """SQL for the bucket of a profile id."""
-    return f"CAST(('0x' || left({profile_id}, 2)) AS INTEGER) % {BUCKETS}"
-
-
 class _Build:
-    def __init__(self, lake: Lake, max_identifiers: int, dedupe_days: int | None, on_step: Callable[[str], None]) -> None:
-        self.lake, self.max_identifiers, self.on_step = lake, max_identifiers, on_step
+    def __init__(self, lake: Lake, max_identifiers: int, dedupe_days: int | None, sizes: Sizes, on_step: Callable[[str], None]) -> None:
+        self.lake, self.max_identifiers, self.sizes, self.on_step = lake, max_identifiers, sizes, on_step
         self.streams: dict[str, StreamFields] = stream_fields(lake)
         self.repeats = Repeats(lake, self.streams, dedupe_days)
-        self.settings = {"max_identifiers": max_identifiers, "dedupe_days": dedupe_days or 0}
+        self.settings = {"max_identifiers": max_identifiers, "dedupe_days": dedupe_days or 0, "layout": _LAYOUT}
         self.fields: list[ProfileField] = merged_fields(list(self.streams.values()))
         self.namespaces = namespaces(list(self.streams.values()))
         self.version = version_of(lake.profiles)
@@ -101,204 +102,117 @@ class _Build:
         full = full or self.number == 0 or self._other_settings()
         if not (full and work.in_force) and not any(load.rows for load in [*work.new, *work.replaced]):
             return self._report(BuildReport(self.number, 0))
-        with self.lake.workspace() as (connection, _):
+        with self.lake.workspace() as (connection, scratch):
             register(connection)
-            self._prepare(connection, work, full)
-            changes = self._merge_and_commit(connection, work, full)
+            contributions, count = self._prepare(connection, work, full)
+            changes = self._merge_and_commit(connection, scratch, work, full, contributions, count)
         remove = {load.attempt for load in work.replaced} | _superseded(committed)
         for stream in self.streams:
             remove_attempts(self.lake.fragments(stream), remove)
         return self._report(BuildReport(self.number + 1, 0, loads=len(work.new), full=full, **changes))
 
-    def _prepare(self, connection: Connection, work: _Input, full: bool) -> None:
-        """Makes `contributions` (what to merge, by `profile_id`), `assigned` and `touched(profile_id)`."""
-        self._make_stored(connection)
+    def _prepare(self, connection: Connection, work: _Input, full: bool) -> tuple[Iterable[str], int]:
+        """Makes `assigned` and `touched(profile_id)`; gives queries for what to merge, by `profile_id`, and about how many rows."""
         self.repeats.read(connection, -1 if full else self.number)
         recounted = self.repeats.find(connection, work.in_force, work.in_force.values() if full else work.new)
         self._fragments(connection, "every_fragment", work.in_force.values())
         if full:
             self.on_step("resolving identities")
             resolve_all(connection, "every_fragment", self.namespaces)
-            connection.execute("CREATE TEMP TABLE touched AS SELECT DISTINCT profile_id FROM stored_ids")
-            connection.execute(f"CREATE TEMP VIEW contributions AS {self._assigned_fragments('every_fragment')}")
-            return
+            stored = current_profiles(self.lake)
+            everybody = f"SELECT profile_id FROM {stored}" if stored else "SELECT '' AS profile_id WHERE FALSE"
+            connection.execute(f"CREATE TEMP TABLE touched AS {everybody}")
+            return self._in_batches(connection, list(work.in_force.values())), _count(connection, "every_fragment")
         self._fragments(connection, "new_fragments", [*work.new, *recounted])
         self._fragments(connection, "old_fragments", [*work.replaced, *recounted], as_stored=True)
         self.on_step("resolving identities")
-        self._find_components(connection)
-        self._resolve_touched(connection)
-
-    def _make_stored(self, connection: Connection) -> None:
-        """The views `stored` (profiles as they are) and `stored_ids` (their identifiers, one a row)."""
-        source = relation(self.lake.profiles, (file.path for file in files_of(self.lake.profiles)))
-        if source is None:
-            empty = "SELECT '' AS profile_id, '' AS component, '' AS namespace, '' AS value, CAST(NULL AS TIMESTAMPTZ) AS first WHERE FALSE"
-            connection.execute(f"CREATE TEMP VIEW stored_ids AS {empty}")
-            return
-        connection.execute(f"CREATE TEMP VIEW stored AS SELECT * FROM {source}")
-        connection.execute(
-            """CREATE TEMP VIEW stored_ids AS
-            SELECT profile_id, component, i.namespace AS namespace, i.value AS value, i.first_seen AS first
-            FROM (SELECT profile_id, _component AS component, unnest(_identifiers) AS i FROM stored)"""
+        find_components(connection, self.lake, self.fields, self.namespaces)
+        resolve_touched(
+            connection,
+            self.namespaces,
+            lambda view, loads: self._fragments(connection, view, [work.in_force[load] for load in loads]),
         )
+        return self._contributions(connection)
 
     def _fragments(self, connection: Connection, view: str, loads: Iterable[Load], *, as_stored: bool = False) -> None:
         """A view over the fragments of loads, streams side by side; every column of every stream is there."""
         parts = self.repeats.fragments(connection, loads, as_stored=as_stored)
-        connection.execute(f"CREATE TEMP VIEW {view} AS {' UNION ALL BY NAME '.join([self._no_fragments(), *parts])}")
+        connection.execute(f"CREATE OR REPLACE TEMP VIEW {view} AS {' UNION ALL BY NAME '.join([self._no_fragments(), *parts])}")
 
     def _no_fragments(self) -> str:
         ids = [f"CAST(NULL AS VARCHAR) AS {id_column(name)}" for name in self.namespaces]
-        times = "CAST(NULL AS TIMESTAMPTZ) AS _first, CAST(NULL AS TIMESTAMPTZ) AS _last, CAST(NULL AS BIGINT) AS _records, '' AS _identity"
+        times = "CAST(NULL AS TIMESTAMPTZ) AS _first, CAST(NULL AS TIMESTAMPTZ) AS _last, CAST(NULL AS BIGINT) AS _records"
+        times += ", '' AS _identity, '' AS load"
         return f"SELECT {', '.join([times, *ids, *self._typed_nulls()])} WHERE FALSE"
 
     def _typed_nulls(self) -> list[str]:
         return [f"CAST(NULL AS {type_}) AS {column}" for field in self.fields for column, type_ in state_types(field).items()]
 
-    def _find_components(self, connection: Connection) -> None:
-        """`near(component, namespace, value, first, profile_id)`: the stored identifiers of every touched component."""
-        for name in ("new", "old"):
-            connection.execute(
-                f"""CREATE TEMP TABLE {name}_ids AS
-                SELECT DISTINCT namespace, value FROM ({nodes_query(f"{name}_fragments", self.namespaces)})"""
-            )
-        connection.execute("CREATE TEMP TABLE every_stored_id AS SELECT * FROM stored_ids")
-        connection.execute(
-            """CREATE TEMP TABLE near AS SELECT * FROM every_stored_id WHERE component IN (
-                SELECT component FROM every_stored_id s
-                SEMI JOIN (SELECT * FROM new_ids UNION ALL SELECT * FROM old_ids) t USING (namespace, value))"""
-        )
-
-    def _resolve_touched(self, connection: Connection) -> None:
-        # Step 1: components as if everything stored were still linked. Whoever shares one with a replaced load, or with
-        # a second exclusive identifier, is recomputed from fragments; the others can only grow together.
-        stars = """SELECT f.namespace AS left_namespace, f.value AS left_value,
-                n.namespace AS right_namespace, n.value AS right_value, n.first
-            FROM near n JOIN (
-                SELECT component, arg_min(namespace, (namespace, value)) AS namespace, arg_min(value, (namespace, value)) AS value
-                FROM near GROUP BY component) f USING (component)
-            WHERE (f.namespace, f.value) <> (n.namespace, n.value)"""
-        connection.execute(
-            f"""CREATE TEMP TABLE id_nodes AS {nodes_query("new_fragments", self.namespaces)}
-            UNION ALL SELECT namespace, value, first FROM near"""
-        )
-        connection.execute(f"CREATE TEMP TABLE id_links AS {links_query('new_fragments', self.namespaces)} UNION ALL {stars}")
-        assign(connection, self.namespaces)
-        connection.execute(
-            """CREATE TEMP TABLE recomputed AS SELECT namespace, value FROM assigned WHERE component IN (
-                SELECT component FROM assigned GROUP BY component HAVING count(*) FILTER (rank = 0) > 1
-                UNION SELECT component FROM assigned SEMI JOIN old_ids USING (namespace, value))"""
-        )
-        # Step 2: the links that count. Recomputed identifiers take theirs from fragments alone.
-        somewhere = " OR ".join(
-            f"{id_column(name)} IN (SELECT value FROM recomputed WHERE namespace = {quote(name)})" for name in self.namespaces
-        )
-        source = (
-            f"SELECT * FROM every_fragment WHERE {somewhere}"
-            if rows(connection, "SELECT 1 FROM recomputed LIMIT 1")
-            else "SELECT * FROM every_fragment WHERE FALSE"
-        )
-        connection.execute(f"CREATE TEMP TABLE recomputed_fragments AS {source}")
+    def _in_batches(self, connection: Connection, loads: list[Load]) -> Iterator[str]:
+        """Queries for the fragments of loads, some at a time, each to be run before the next is asked for: joined to everybody
+        at once, wide rows would be spilled, all of them."""
         head_namespace, head_value = head_query(self.namespaces)
-        connection.execute(
-            f"""CREATE TEMP VIEW merged_fragments AS SELECT * FROM new_fragments
-            WHERE ({head_namespace}, {head_value}) NOT IN (SELECT (namespace, value) FROM recomputed)"""
-        )
-        connection.execute("CREATE TEMP TABLE kept AS SELECT * FROM near ANTI JOIN recomputed USING (namespace, value)")
-        nodes = " UNION ALL ".join(
-            [
-                nodes_query("recomputed_fragments", self.namespaces),
-                nodes_query("merged_fragments", self.namespaces),
-                "SELECT namespace, value, first FROM kept",
-            ]
-        )
-        links = " UNION ALL ".join(
-            [
-                links_query("recomputed_fragments", self.namespaces),
-                links_query("merged_fragments", self.namespaces),
-                stars.replace("near", "kept"),
-            ]
-        )
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE id_nodes AS {nodes}")
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE id_links AS {links}")
-        assign(connection, self.namespaces)
-        connection.execute("CREATE TEMP TABLE touched AS SELECT DISTINCT profile_id FROM near")
-        self._make_contributions(connection)
-
-    def _make_contributions(self, connection: Connection) -> None:
-        parts = [self._assigned_fragments("recomputed_fragments"), self._assigned_fragments("merged_fragments")]
-        if rows(connection, "SELECT 1 FROM kept LIMIT 1"):
-            stored = self._stored_columns(connection)
-            columns = [column for column in state_columns(self.fields) if column in stored]
-            moved = """SELECT k.profile_id AS old_id, any_value(a.profile_id) AS profile_id
-                FROM kept k JOIN assigned a USING (namespace, value) GROUP BY k.profile_id"""
-            parts.append(
-                f"""SELECT m.profile_id, s.first_seen AS _first, s.last_seen AS _last, s._records,
-                    {", ".join(f"s.{column}" for column in columns)}
-                FROM stored s JOIN ({moved}) m ON m.old_id = s.profile_id"""
+        for batch in groups_of(loads, lambda load: load.rows, most_items=_MOST_LOADS, most_size=self.sizes.rows * 4):
+            self._fragments(connection, "batch", batch)
+            heads = f"SELECT DISTINCT {head_namespace} AS namespace, {head_value} AS value FROM batch"
+            connection.execute(
+                f"""CREATE OR REPLACE TEMP TABLE batch_assigned AS SELECT namespace, value, profile_id FROM assigned
+                SEMI JOIN ({heads}) USING (namespace, value)"""
             )
-        connection.execute(f"CREATE TEMP TABLE contributions AS {' UNION ALL BY NAME '.join(parts)}")
+            yield self._assigned_fragments("batch", "batch_assigned")
 
-    def _stored_columns(self, connection: Connection) -> set[str]:
-        return {identifier(row["column_name"]) for row in rows(connection, "SELECT column_name FROM (DESCRIBE stored)")}
+    def _contributions(self, connection: Connection) -> tuple[list[str], int]:
+        """Queries for the fragments of everything touched, and for what is stored of those who only grow."""
+        fragments = ("recomputed_fragments", "merged_fragments")
+        parts = [self._assigned_fragments(source) for source in fragments]
+        known = columns_of(connection, "held")
+        state = ["h.first_seen AS _first", "h.last_seen AS _last", "h._records", *state_query("h", self.fields, known)]
+        parts.append(f"SELECT m.profile_id, {', '.join(state)} FROM held h JOIN moved m ON m.old_id = h.profile_id")
+        return parts, sum(_count(connection, source) for source in (*fragments, "moved"))
 
-    def _assigned_fragments(self, source: str) -> str:
+    def _assigned_fragments(self, source: str, assigned: str = "assigned") -> str:
         """SQL for fragments with the profile they belong to: that of their most trusted identifier."""
         head_namespace, head_value = head_query(self.namespaces)
         columns = ", ".join(["_first", "_last", "_records", *state_columns(self.fields)])
         headed = f"SELECT *, {head_namespace} AS _head_namespace, {head_value} AS _head_value FROM {source}"
         return f"""SELECT a.profile_id, {columns} FROM ({headed}) f
-            JOIN assigned a ON a.namespace = f._head_namespace AND a.value = f._head_value"""
+            JOIN {assigned} a ON a.namespace = f._head_namespace AND a.value = f._head_value"""
 
-    def _merge_and_commit(self, connection: Connection, work: _Input, full: bool) -> dict[str, int]:
+    def _merge_and_commit(
+        self, connection: Connection, scratch: Path, work: _Input, full: bool, contributions: Iterable[str], count: int
+    ) -> dict[str, int]:
         self.on_step("merging profiles")
-        merged = merge_query("contributions", ["profile_id"], self.fields, Times.STORED)
-        build = self.number + 1
-        connection.execute(
-            f"""CREATE TEMP TABLE fresh AS SELECT m.profile_id, m._first AS first_seen, m._last AS last_seen,
-                {", ".join(["m._records", *(f"m.{column}" for column in state_columns(self.fields))])},
-                i._identifiers, i._component, len(i._identifiers) > {self.max_identifiers} AS _quarantined,
-                CAST({build} AS BIGINT) AS _build
-            FROM ({merged}) m JOIN (
-                SELECT profile_id, min(component) AS _component,
-                    list({{'namespace': namespace, 'value': value, 'first_seen': first}} ORDER BY rank, value) AS _identifiers
-                FROM assigned GROUP BY profile_id) i USING (profile_id)"""
-        )
+        build, table, old = self.number + 1, self.lake.profiles, files_of(self.lake.profiles)
+        merged = Rows(self.fields, self.max_identifiers, build, self.sizes)
+        added = merged.write(connection, scratch, table, contributions, count, recent=not full)
+        counts = self._counts(connection, full)
         self.on_step("writing profiles")
-        added, buckets = self._write_buckets(connection, full)
-        removed = [file.path for file in files_of(self.lake.profiles) if full or int(file.partition["bucket"]) in buckets]
+        removed = [file.path for file in old]
+        if not full:
+            added, removed = PROFILES.settle(connection, table, old, added, self.sizes)
         self.repeats.write(connection, build)
-        schema = schema_of(connection, "SELECT * FROM fresh", self.lake.profiles)
         commit(
-            self.lake.profiles,
-            schema,
+            table,
+            merged.schema(connection, table),
             add=added,
             remove=removed,
             expected_version=self.version,
-            transactions={"loads": work.sequence, "build": build, **self.settings},
+            transactions={"loads": work.sequence, "build": build, **self.settings, **counts},
             metadata={"build": str(build), "loads_version": str(work.sequence)},
         )
-        return self._write_companions(connection, build, full, buckets)
+        return self._write_companions(connection, scratch, build, full)
 
-    def _write_buckets(self, connection: Connection, full: bool) -> tuple[list[NewFile], set[int]]:
-        """Writes every touched bucket anew: its untouched profiles as they are, and the fresh ones."""
-        ids = "SELECT profile_id FROM fresh UNION ALL SELECT profile_id FROM touched"
-        found = rows(connection, f"SELECT DISTINCT {bucket_of('profile_id')} AS bucket FROM ({ids})")
-        buckets = {row["bucket"] for row in found}
-        token = new_token()
-        added = []
-        for bucket in sorted(buckets):
-            query = f"SELECT * FROM fresh WHERE {bucket_of('profile_id')} = {bucket}"
-            old = [] if full else [file.path for file in files_of(self.lake.profiles) if int(file.partition["bucket"]) == bucket]
-            source = relation(self.lake.profiles, old)
-            if source is not None:
-                kept = f"SELECT * EXCLUDE (bucket) FROM {source} ANTI JOIN touched USING (profile_id)"
-                query = f"{query} UNION ALL BY NAME ({kept})"
-            file = write_file(connection, query, self.lake.profiles, {"bucket": str(bucket)}, token)
-            added += [file] if file else []
-        return added, buckets
+    def _counts(self, connection: Connection, full: bool) -> dict[str, int]:
+        """How many profiles there are now, published ones and those in quarantine: kept with the commit, since counting reads all."""
+        query = "SELECT count(*) FILTER (NOT _quarantined) AS profiles, count(*) FILTER (_quarantined) AS quarantined FROM"
+        now: dict[str, int] = rows(connection, f"{query} fresh")[0]
+        if full:
+            return now
+        held = f"(SELECT profile_id, count(*) > {self.max_identifiers} AS _quarantined FROM near GROUP BY profile_id)"
+        gone, before = rows(connection, f"{query} {held}")[0], count_profiles(self.lake)
+        return {name: before[name] - gone[name] + now[name] for name in now}
 
-    def _write_companions(self, connection: Connection, build: int, full: bool, buckets: set[int]) -> dict[str, int]:
+    def _write_companions(self, connection: Connection, scratch: Path, build: int, full: bool) -> dict[str, int]:
         """`changes` and `conflicts`, then `identifiers`. They follow the commit of `profiles`: where a kill cuts them off,
         the next build repairs them first. `identifiers` comes last, and its build tells whether they are all there."""
         changes = """SELECT profile_id, CASE WHEN t.profile_id IS NULL THEN 'inserted' ELSE 'updated' END AS change
@@ -309,7 +223,10 @@ class _Build:
         write_changes(self.lake, connection, build, "SELECT * FROM changed")
         write_conflicts(self.lake, connection, build, None if full else "SELECT namespace, value FROM near")
         self.repeats.forget(connection, build)
-        write_identifiers(self.lake, connection, build, None if full else buckets)
+        if full:
+            derive_identifiers(self.lake, connection, scratch, build, self.sizes)
+        else:
+            write_identifiers(self.lake, connection, scratch, build, self.sizes)
         return {
             "inserted": counts.get("inserted", 0),
             "updated": counts.get("updated", 0),
@@ -319,13 +236,13 @@ class _Build:
 
     def _repair(self, applied: Iterable[Load]) -> None:
         """Writes the tables beside `profiles` that a kill kept the last build from writing."""
-        with self.lake.workspace() as (connection, _):
+        with self.lake.workspace() as (connection, scratch):
             self.repeats.read(connection, self.number)
             self._fragments(connection, "applied_fragments", applied)
             resolve_all(connection, "applied_fragments", self.namespaces)
             write_missing_changes(self.lake, connection, self.number)
             write_conflicts(self.lake, connection, self.number, None)
-            write_identifiers(self.lake, connection, self.number, None)
+            derive_identifiers(self.lake, connection, scratch, self.number, self.sizes)
 
     def _other_settings(self) -> bool:
         """Whether the last build was made by other settings."""
@@ -335,6 +252,10 @@ class _Build:
     def _report(self, report: BuildReport) -> BuildReport:
         counted = count_profiles(self.lake) | {"repeated_keys": count_repeated(self.lake, report.build)}
         return BuildReport(**(vars(report) | counted))
+
+
+def _count(connection: Connection, source: str) -> int:
+    return int(rows(connection, f"SELECT count(*) AS n FROM {source}")[0]["n"])
 
 
 def _input(committed: list[Load], applied: int) -> _Input:

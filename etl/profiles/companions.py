@@ -2,36 +2,55 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from etl.engines.local import Connection, rows
+from etl.lake.layers import Sizes
 from etl.lake.layout import Lake
-from etl.lake.tables import commit, files_of, new_token, relation, schema_of, transaction_of, version_with, write_file
-from etl.profiles.resolve import profile_id
+from etl.lake.tables import commit, files_of, new_token, relation, schema_of, transaction_of, version_of, version_with, write_file
+from etl.profiles.cut import Cut, cut
+from etl.profiles.stored import (
+    IDENTIFIERS,
+    current_profiles,
+    gone_identifier_rows,
+    identifier_rows,
+    identifiers_of_profiles,
+)
+
+_NO_IDENTIFIERS = """SELECT '' AS namespace, '' AS value, CAST(NULL AS TIMESTAMPTZ) AS first_seen, '' AS profile_id, '' AS component
+    WHERE FALSE"""
 
 
-def write_identifiers(lake: Lake, connection: Connection, build: int, buckets: set[int] | None) -> None:
-    """Derives the table `identifiers` from `profiles`: of the given buckets, or of all (None).
-
-    `id_hash` is the id that an identifier gives: whatever id was ever published for a person resolves through it.
-    """
-    if buckets is not None and transaction_of(lake.identifiers, "build") != build - 1:
-        buckets = None
-    files = files_of(lake.profiles)
-    chosen = {int(file.partition["bucket"]) for file in files} if buckets is None else buckets
+def derive_identifiers(lake: Lake, connection: Connection, scratch: Path, build: int, sizes: Sizes) -> None:
+    """Derives the table `identifiers` from `profiles`, all of it. Raises CommitConflict where somebody else writes it too."""
+    version, old = version_of(lake.identifiers), files_of(lake.identifiers)
+    profiles = current_profiles(lake)
+    query = identifier_rows(identifiers_of_profiles(profiles) if profiles else _NO_IDENTIFIERS, build)
+    count = int(rows(connection, f"SELECT count(*) AS n FROM ({query})")[0]["n"])
     added = []
-    token = new_token()
-    query = "SELECT '' AS namespace, '' AS value, CAST(NULL AS TIMESTAMPTZ) AS first_seen, '' AS profile_id, '' AS id_hash WHERE FALSE"
-    schema = schema_of(connection, query, lake.identifiers)
-    for bucket in sorted(chosen):
-        source = relation(lake.profiles, [file.path for file in files if int(file.partition["bucket"]) == bucket])
-        if source is None:
-            continue
-        unnested = f"""SELECT i.namespace AS namespace, i.value AS value, i.first_seen AS first_seen, profile_id
-            FROM (SELECT profile_id, unnest(_identifiers) AS i FROM {source})"""
-        one = f"SELECT *, {profile_id('namespace', 'value')} AS id_hash FROM ({unnested})"
-        file = write_file(connection, one, lake.identifiers, {"bucket": str(bucket)}, token)
-        added += [file] if file else []
-    removed = [file.path for file in files_of(lake.identifiers) if buckets is None or int(file.partition["bucket"]) in chosen]
-    commit(lake.identifiers, schema, add=added, remove=removed, transactions={"build": build})
+    made = Cut("derived_identifiers", "id_hash", IDENTIFIERS.parts_for(count, sizes), scratch / "derived_identifiers")
+    all_rows = cut(connection, made, [query], sizes, IDENTIFIERS.narrow)
+    for part in all_rows:
+        added += IDENTIFIERS.write_base(connection, lake.identifiers, f"SELECT * FROM {all_rows.part(part)}", part)
+    schema = schema_of(connection, identifier_rows(_NO_IDENTIFIERS, build), lake.identifiers)
+    removed = [file.path for file in old]
+    commit(lake.identifiers, schema, add=added, remove=removed, expected_version=version, transactions={"build": build})
+
+
+def write_identifiers(lake: Lake, connection: Connection, scratch: Path, build: int, sizes: Sizes) -> None:
+    """Brings the table `identifiers` up to a build that assigned those of `assigned` and touched those of `near`. Raises
+    CommitConflict where somebody else writes it too."""
+    version = version_of(lake.identifiers)
+    if transaction_of(lake.identifiers, "build") != build - 1:
+        derive_identifiers(lake, connection, scratch, build, sizes)
+        return
+    now = "SELECT namespace, value, first AS first_seen, profile_id, component FROM assigned"
+    gone = "SELECT namespace, value FROM near ANTI JOIN assigned USING (namespace, value)"
+    query = f"{identifier_rows(now, build)} UNION ALL BY NAME ({gone_identifier_rows(gone, build)})"
+    new = IDENTIFIERS.write_recent(connection, lake.identifiers, query)
+    added, removed = IDENTIFIERS.settle(connection, lake.identifiers, files_of(lake.identifiers), new, sizes)
+    schema = schema_of(connection, identifier_rows(_NO_IDENTIFIERS, build), lake.identifiers)
+    commit(lake.identifiers, schema, add=added, remove=removed, expected_version=version, transactions={"build": build})
 
 
 def write_changes(lake: Lake, connection: Connection, build: int, query: str) -> None:
@@ -51,17 +70,15 @@ def write_missing_changes(lake: Lake, connection: Connection, build: int) -> Non
     version = version_with(lake.profiles, "build", build)
     if version is None:
         return
-    now, before = ({file.path: file for file in files_of(lake.profiles, lake.profiles.open(one))} for one in (version, version - 1))
-    gone = [path for path in before if path not in now]
-    if not all((lake.profiles.path / path).exists() for path in gone):
+    now, before = (files_of(lake.profiles, lake.profiles.open(one)) for one in (version, version - 1))
+    if not all((lake.profiles.path / file.path).exists() for file in (*now, *before)):
         return
-    none = "(SELECT '' AS profile_id, 0 AS _build WHERE FALSE)"
-    fresh = f"SELECT profile_id FROM {relation(lake.profiles, (path for path in now if path not in before)) or none} WHERE _build = {build}"
-    untouched = f"SELECT profile_id FROM {relation(lake.profiles, now) or none} WHERE _build < {build}"
-    old = f"SELECT profile_id FROM {relation(lake.profiles, gone) or none} ANTI JOIN ({untouched}) USING (profile_id)"
+    none = "(SELECT '' AS profile_id WHERE FALSE)"
+    after, old = (current_profiles(lake, files) or none for files in (now, before))
+    fresh = current_profiles(lake, now, f"_build = {build}") or none
     changes = f"""SELECT profile_id, CASE WHEN o.profile_id IS NULL THEN 'inserted' ELSE 'updated' END AS change
-        FROM ({fresh}) f LEFT JOIN ({old}) o USING (profile_id)
-        UNION ALL SELECT profile_id, 'merged_away' FROM ({old}) ANTI JOIN ({fresh}) USING (profile_id)"""
+        FROM {fresh} f LEFT JOIN (SELECT profile_id FROM {old}) o USING (profile_id)
+        UNION ALL SELECT profile_id, 'merged_away' FROM {old} ANTI JOIN (SELECT profile_id FROM {after}) a USING (profile_id)"""
     write_changes(lake, connection, build, changes)
 
 
@@ -84,7 +101,12 @@ def write_conflicts(lake: Lake, connection: Connection, build: int, touched: str
 
 def count_profiles(lake: Lake) -> dict[str, int]:
     """How many profiles are published and how many are in quarantine."""
-    source = relation(lake.profiles, (file.path for file in files_of(lake.profiles)))
+    opened = lake.profiles.open()
+    kept = {name: None if opened is None else opened.transaction_version(name) for name in ("profiles", "quarantined")}
+    if None not in kept.values():
+        return {name: int(count or 0) for name, count in kept.items()}
+    # A lake of before, in which a build did not keep them.
+    source = current_profiles(lake)
     if source is None:
         return {"profiles": 0, "quarantined": 0}
     with lake.workspace() as (connection, _):

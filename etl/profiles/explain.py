@@ -11,11 +11,12 @@ from etl.engines.sql import quote
 from etl.errors import ConfigurationError
 from etl.lake.layout import Lake
 from etl.lake.loads import all_loads, in_force
-from etl.lake.tables import files_of, relation, transaction_of
+from etl.lake.tables import transaction_of
 from etl.profiles.fields import namespaces, stream_fields
 from etl.profiles.fragments import id_column
 from etl.profiles.repeated import Repeats
 from etl.profiles.resolve import head_query, links_query, nodes_query, profile_id, resolve_all
+from etl.profiles.stored import current_profiles
 from etl.profiles.sums import register
 
 
@@ -71,7 +72,7 @@ def explain(lake: Lake, key: str, value: str) -> Explanation | None:
     identifier.
     """
     lake.ensure_folder()
-    source = relation(lake.profiles, (file.path for file in files_of(lake.profiles)))
+    source = current_profiles(lake)
     names = namespaces(list(stream_fields(lake).values()))
     if source is None:
         return None

@@ -101,6 +101,26 @@ def alone_query(source: str, group: Sequence[str], fields: Sequence[ProfileField
     return f"SELECT {', '.join(columns)} FROM (SELECT {', '.join(inner)} FROM {source}) alone"
 
 
+def single_query(source: str, group: Sequence[str], fields: Sequence[ProfileField]) -> str:
+    """SQL for what `merge_query` gives of stored rows where each is the only one of its group: they are what they are, but
+    for the order of keys, and for a capacity that was greater when they were stored."""
+    inner, columns = [*group, "_first", "_last", "_records"], [*group, "_first", "_last", "_records"]
+    for field in fields:
+        names = state_columns([field])
+        inner += [f"{_by_key(name)} AS {name}" for name in names] if field.kind.is_map else names
+        if field.kind.is_list or field.kind.is_map:
+            columns += _capped_list(field, "single") if field.kind.is_list else _capped(field, "single")
+        else:
+            columns += names
+    return f"SELECT {', '.join(columns)} FROM (SELECT {', '.join(inner)} FROM {source}) single"
+
+
+def _by_key(name: str) -> str:
+    """SQL for a map in the order of its keys; null where it has none."""
+    keys = f"map_keys({name})"
+    return f"CASE WHEN list_sort({keys}) = {keys} THEN nullif({name}, map()) ELSE map_from_entries(list_sort(map_entries({name}))) END"
+
+
 def _alone(field: ProfileField) -> list[str]:
     name, time, parts = identifier(field.name), time_column(field), parts_column(field)
     if field.kind.is_list:

@@ -12,10 +12,11 @@ from etl.engines.local import arrow, rows
 from etl.engines.sql import identifier, quote
 from etl.errors import ConfigurationError
 from etl.lake.layout import Lake
-from etl.lake.tables import DataFile, files_of, relation, transaction_of
+from etl.lake.tables import DataFile, files_of, transaction_of
 from etl.profiles.fields import ProfileField, merged_fields, stream_fields
 from etl.profiles.merge import published_column, state_types
 from etl.profiles.resolve import profile_id
+from etl.profiles.stored import current_profiles
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,16 +29,16 @@ def published_fields(lake: Lake) -> list[ProfileField]:
     return merged_fields(list(stream_fields(lake).values()))
 
 
-def published_query(lake: Lake, files: Sequence[DataFile] | None = None) -> str:
+def published_query(lake: Lake, files: Sequence[DataFile] | None = None, where: str = "TRUE") -> str:
     """SQL for the published profiles: `profile_id`, `first_seen`, `last_seen`, then every mapped field, within its capacity.
 
-    `files` are those of the table `profiles` at the version wanted (None: now).
+    `files` are those of the table `profiles` at the version wanted (None: now), `where` is a condition on its columns.
     """
     fields = published_fields(lake)
     columns = KEYS | {name: type_ for field in fields for name, type_ in state_types(field).items()}
     typed = ", ".join(f"CAST(NULL AS {type_}) AS {name}" for name, type_ in columns.items())
     none = f"SELECT {typed}, FALSE AS _quarantined WHERE FALSE"
-    source = relation(lake.profiles, (file.path for file in (files_of(lake.profiles) if files is None else files)))
+    source = current_profiles(lake, files, where)
     everything = f"({none}) UNION ALL BY NAME (SELECT * FROM {source})" if source else none
     names = ", ".join([*KEYS, *(f"{published_column(field)} AS {identifier(field.name)}" for field in fields)])
     return f"SELECT {names} FROM ({everything}) WHERE NOT _quarantined"
@@ -69,7 +70,7 @@ class Quarantined:
 
 def find_quarantined(lake: Lake, key: str, value: str) -> Quarantined | None:
     """The profile in quarantine that has an identifier, or a profile id; None where there is none."""
-    source = relation(lake.profiles, (file.path for file in files_of(lake.profiles)))
+    source = current_profiles(lake)
     allowed = transaction_of(lake.profiles, "max_identifiers")
     if source is None or allowed is None:
         return None
@@ -96,7 +97,7 @@ def find_profiles(lake: Lake, key: str, value: str) -> list[dict[str, Any]]:
     Each has the profile's columns and `identifiers`. Empty when nobody has it.
     """
     lake.ensure_folder()
-    source = relation(lake.profiles, (file.path for file in files_of(lake.profiles)))
+    source = current_profiles(lake)
     if source is None:
         return []
     known = sorted({name for stream in stream_fields(lake).values() for name in stream.by})

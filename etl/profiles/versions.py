@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from etl.lake.layout import Lake
-from etl.lake.tables import files_of, relation
+from etl.lake.tables import DataFile, files_of, relation
 from etl.profiles.fields import ProfileField
 from etl.profiles.published import published_fields, published_query
+from etl.profiles.stored import current_profiles, identifiers_of_profiles
 
 
 @dataclass(frozen=True)
@@ -16,7 +18,7 @@ class Version:
 
     `source` names the table `profiles` (a rebuild from landing makes another one), `build` counts its builds from 1.
     `profiles` is SQL for the rows of `published_query`, `identifiers` SQL for `namespace`, `value`, `profile_id`,
-    `first_seen` of the same profiles.
+    `first_seen` of the same profiles. `files` are those of the table.
     """
 
     source: str
@@ -24,22 +26,33 @@ class Version:
     fields: tuple[ProfileField, ...]
     profiles: str
     identifiers: str
+    files: tuple[DataFile, ...]
 
 
 def current_version(lake: Lake) -> Version:
     """The newest version; build 0 and no profiles before the first build."""
     opened = lake.profiles.open()
     files = [] if opened is None else files_of(lake.profiles, opened)
-    relation_ = relation(lake.profiles, (file.path for file in files))
+    source = "" if opened is None else str(opened.metadata().id)
+    build = 0 if opened is None else int(opened.transaction_version("build") or 0)
+    return _version(lake, source, build, files)
+
+
+def written_since(lake: Lake, version: Version, build: int) -> Version:
+    """The same version, but of its profiles only those that a build after `build` wrote. Files of builds before are not read."""
+    return _version(lake, version.source, version.build, version.files, f"_build > {build}")
+
+
+def _version(lake: Lake, source: str, build: int, files: Sequence[DataFile], where: str = "TRUE") -> Version:
+    profiles = current_profiles(lake, files, where)
     none = "SELECT '' AS namespace, '' AS value, '' AS profile_id, CAST(NULL AS TIMESTAMPTZ) AS first_seen WHERE FALSE"
-    identifiers = f"""SELECT i.namespace AS namespace, i.value AS value, profile_id, i.first_seen AS first_seen
-        FROM (SELECT profile_id, unnest(_identifiers) AS i FROM {relation_} WHERE NOT _quarantined)"""
     return Version(
-        "" if opened is None else str(opened.metadata().id),
-        0 if opened is None else int(opened.transaction_version("build") or 0),
+        source,
+        build,
         tuple(published_fields(lake)),
-        published_query(lake, files),
-        none if relation_ is None else identifiers,
+        published_query(lake, files, where),
+        none if profiles is None else identifiers_of_profiles(profiles, published=True),
+        tuple(files),
     )
 
 

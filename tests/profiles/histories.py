@@ -11,6 +11,7 @@ from typing import Any
 
 from etl.engines.local import rows
 from etl.jobs import load_jobs
+from etl.lake.layers import DEFAULT_SIZES, Sizes
 from etl.lake.layout import Lake
 from etl.lake.loads import Load, all_loads, in_force
 from etl.lake.tables import files_of, relation, transaction_of
@@ -19,6 +20,7 @@ from etl.pipeline.project import Project
 from etl.pipeline.upkeep import rebuild_from_landing
 from etl.profiles.build import build_profiles
 from etl.profiles.published import find_profiles
+from etl.profiles.stored import current_identifiers, current_profiles
 from etl.reports import BuildReport
 from tests.profiles import lakes
 from tests.profiles.breaking import BrokenOff, Fuse, FusedLake
@@ -43,7 +45,8 @@ jobs:
 class History:
     """Two streams; the second one has fewer identifiers, and the fields of the first half of the specs' sources."""
 
-    def __init__(self, folder: Path, specs: Sequence[Spec], dedupe_days: int | None = None) -> None:
+    def __init__(self, folder: Path, specs: Sequence[Spec], dedupe_days: int | None = None, sizes: Sizes = DEFAULT_SIZES) -> None:
+        self.sizes = sizes
         self.folder, self.specs, self.lake, self.dedupe_days = folder, list(specs), Lake(folder / "lake"), dedupe_days
         sources = list(dict.fromkeys(spec.source for spec in specs))
         self.sources = {"amplitude_events": sources, "amplitude_cohorts": sources[: (len(sources) + 1) // 2]}
@@ -73,7 +76,7 @@ class History:
         ingest(Ingest(lake, self.mappings[stream], "job", force=True), landed)
 
     def build(self, lake: Lake | None = None, *, full: bool = False) -> BuildReport:
-        return build_profiles(lake or self.lake, full=full, max_identifiers=MAX_IDENTIFIERS, dedupe_days=self.dedupe_days)
+        return build_profiles(lake or self.lake, full=full, max_identifiers=MAX_IDENTIFIERS, dedupe_days=self.dedupe_days, sizes=self.sizes)
 
     def copied(self, folder: Path) -> History:
         """The same history in a folder of its own."""
@@ -169,7 +172,7 @@ class History:
 
     def raw(self) -> dict[str, Record]:
         """Every column of `profiles` that has a value, but for the build's number, by profile."""
-        source = relation(self.lake.profiles, (file.path for file in files_of(self.lake.profiles)))
+        source = current_profiles(self.lake)
         with self.lake.workspace() as (connection, _):
             found = rows(connection, f"SELECT * EXCLUDE (_build) FROM {source}") if source else []
         assert len({row["profile_id"] for row in found}) == len(found), "a profile stands twice"
@@ -179,7 +182,7 @@ class History:
         owners = {one: profile.id for profile in people.profiles.values() for one in profile.identifiers}
         assert lakes.read_identifiers(self.lake) == owners
         resolved = {hash_of(one): owner for one, owner in owners.items()}
-        source = relation(self.lake.identifiers, (file.path for file in files_of(self.lake.identifiers)))
+        source = current_identifiers(self.lake)
         with self.lake.workspace() as (connection, _):
             found = rows(connection, f"SELECT id_hash, profile_id FROM {source}") if source else []
         assert {row["id_hash"]: row["profile_id"] for row in found} == resolved

@@ -17,6 +17,7 @@ from etl.landing.store import incoming, place
 from etl.mapping import Mapping, load_mapping
 from etl.pipeline.ingest import Ingest, ingest
 from etl.profiles.published import published_query
+from etl.profiles.stored import current_identifiers, current_profiles
 from tests.profiles.reference import SMALL, Link, Profile, Spec
 
 START = datetime(2024, 3, 1, tzinfo=UTC)
@@ -71,7 +72,7 @@ def load(lake: Lake, mapping: Mapping, hours: dict[int, list[dict[str, Any]]]) -
 
 def read(lake: Lake, specs: Sequence[Spec] = SMALL) -> dict[str, Profile]:
     """The published profiles as the reference has them."""
-    source = relation(lake.profiles, (file.path for file in files_of(lake.profiles)))
+    source = current_profiles(lake)
     if source is None:
         return {}
     with lake.workspace() as (connection, _):
@@ -85,7 +86,7 @@ def read(lake: Lake, specs: Sequence[Spec] = SMALL) -> dict[str, Profile]:
 
 def read_identifiers(lake: Lake) -> dict[tuple[str, str], str]:
     """The table `identifiers`."""
-    source = relation(lake.identifiers, (file.path for file in files_of(lake.identifiers)))
+    source = current_identifiers(lake)
     with lake.workspace() as (connection, _):
         found = rows(connection, f"SELECT namespace, value, profile_id FROM {source}") if source else []
     return {(row["namespace"], row["value"]): row["profile_id"] for row in found}

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from etl.lake.layers import Sizes
 from etl.lake.layout import Lake
 from tests.profiles.histories import History
 from tests.profiles.reference import Spec
@@ -53,11 +54,17 @@ def _build(history: History, lake: Lake) -> None:
     history.build(lake)
 
 
+def _build_beside(history: History, lake: Lake) -> None:
+    """Writes what it touches beside what is stored, and makes it one file with what the build before left there."""
+    history.sizes = Sizes(share=1e9, files=0)
+    history.build(lake)
+
+
 def _rebuild(history: History, lake: Lake) -> None:
     history.build(lake, full=True)
 
 
-@pytest.mark.parametrize("action", [_load, _build, _rebuild])
+@pytest.mark.parametrize("action", [_load, _build, _build_beside, _rebuild])
 def test_behind_every_commit(begun: History, tmp_path: Path, action: Callable[[History, Lake], None]) -> None:
     ready = begun.copied(tmp_path / "ready")
     if action is not _load:

@@ -12,8 +12,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
+from etl.lake.layers import Sizes, is_folded
 from etl.lake.layout import Lake
+from etl.lake.tables import files_of
 from etl.pipeline.upkeep import compact
+from etl.profiles.fold import fold_profiles
 from tests.profiles.histories import STREAMS, History
 from tests.profiles.lakes import START
 from tests.profiles.specs import SPECS, records
@@ -33,15 +36,21 @@ _RECORD = st.builds(lambda person, values: person | values, _PEOPLE, records())
 # 20 hours apart, so that some lie within a day or two of each other and some do not.
 _HOURS = st.dictionaries(st.sampled_from([0, 20, 40, 60, 80]), st.lists(_RECORD, max_size=4), min_size=1, max_size=2)
 _STREAM = st.sampled_from(sorted(STREAMS))
+# Every build folds, some do, or recent files pile up and are made one; rows are worked on together, or cut into ranges.
+_SIZES = st.builds(Sizes, st.sampled_from([0.0, 0.5, 1e9, 1e9]), st.sampled_from([2, 100]), st.sampled_from([1, 3, 60_000]))
 
 
 class Histories(RuleBasedStateMachine):
     """Loads of two streams, late ones and replaced ones, builds, compactions, and runs that are broken off or meet each other."""
 
-    @initialize(specs=st.lists(st.sampled_from(SPECS), min_size=3, max_size=3, unique=True), dedupe=st.sampled_from([None, None, 1, 2]))
-    def begin(self, specs: list[Any], dedupe: int | None) -> None:
+    @initialize(
+        specs=st.lists(st.sampled_from(SPECS), min_size=3, max_size=3, unique=True),
+        dedupe=st.sampled_from([None, None, 1, 2]),
+        sizes=_SIZES,
+    )
+    def begin(self, specs: list[Any], dedupe: int | None, sizes: Sizes) -> None:
         self.folder = tempfile.TemporaryDirectory()
-        self.history = History(Path(self.folder.name), specs, dedupe)
+        self.history = History(Path(self.folder.name), specs, dedupe, sizes)
 
     @rule(stream=_STREAM, hours=_HOURS, build=st.booleans())
     def load(self, stream: str, hours: dict[int, list[Any]], build: bool) -> None:
@@ -76,6 +85,15 @@ class Histories(RuleBasedStateMachine):
             list(pool.map(run, (one, other)))
         self.build(full=False)
 
+    @rule(sizes=_SIZES)
+    def fold_otherwise(self, sizes: Sizes) -> None:
+        self.history.sizes = sizes
+
+    @rule(after=st.integers(0, 8))
+    def fold_is_broken_off(self, after: int) -> None:
+        self.history.broken_off(after, fold_profiles)
+        self.history.check_readers()
+
     @rule()
     def compact_after_a_while(self) -> None:
         """Everything is older than any run: what is not needed goes, and no more."""
@@ -83,6 +101,7 @@ class Histories(RuleBasedStateMachine):
             if path.is_file():
                 os.utime(path, (LONG_AGO, LONG_AGO))
         compact(self.history.lake)
+        assert is_folded(files_of(self.history.lake.profiles)) and is_folded(files_of(self.history.lake.identifiers))
         self.history.check_readers()
 
     def teardown(self) -> None:

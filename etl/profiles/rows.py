@@ -1,0 +1,91 @@
+"""The rows of `profiles` that a build writes: contributions merged a range of profile ids at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from etl.engines.local import Connection
+from etl.lake.layers import Sizes
+from etl.lake.tables import NewFile, Table, relation, schema_of
+from etl.profiles.cut import Cut, cut
+from etl.profiles.fields import ProfileField
+from etl.profiles.merge import Times, merge_query, single_query
+from etl.profiles.packing import PACKED_IDENTIFIERS, packed_identifiers, stored_query, stored_types
+from etl.profiles.stored import IDENTIFIERS, PROFILES, short_hash
+
+_GROUP = ("profile_id",)
+_NOBODY = "SELECT '' AS profile_id, FALSE AS _quarantined WHERE FALSE"
+_IDENTIFIERS = "STRUCT(namespace VARCHAR, value VARCHAR, first_seen TIMESTAMPTZ)[]"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What the rows of a build have beside their contributions."""
+
+    fields: Sequence[ProfileField]
+    max_identifiers: int
+    build: int
+    sizes: Sizes
+
+    def write(
+        self, connection: Connection, scratch: Path, table: Table, contributions: Iterable[str], count: int, *, recent: bool
+    ) -> list[NewFile]:
+        """Writes the profiles that the queries `contributions` give, about `count` rows by `profile_id`, as a base or as recent
+        files with a row for each of `touched` that is gone. Makes `fresh(profile_id, _quarantined)` of those written.
+
+        `assigned` are their identifiers.
+        """
+        parts = PROFILES.parts_for(count, self.sizes)
+        owners = "SELECT profile_id, component, namespace, value, rank, first FROM assigned"
+        given = cut(connection, Cut("contributions", "profile_id", parts, scratch / "contributions"), contributions, self.sizes)
+        owned = cut(connection, Cut("owned", "profile_id", parts, scratch / "owned"), [owners], self.sizes, IDENTIFIERS.narrow)
+        written: list[NewFile] = []
+        for part in given:
+            if recent:
+                query = self._merged(merge_query(given.part(part), _GROUP, self.fields, Times.STORED), owned.part(part))
+                gone = f"SELECT profile_id FROM touched WHERE {given.range(part)} EXCEPT SELECT profile_id FROM {given.part(part)}"
+                written += PROFILES.write_recent(connection, table, f"{query} UNION ALL BY NAME ({self._gone(gone)})")
+            else:
+                query = self._merged(self._merged_or_single(given.part(part)), owned.part(part))
+                written += PROFILES.write_base(connection, table, query, part)
+        source = relation(table, (file.path for file in written))
+        here = f"SELECT profile_id, _quarantined FROM {source} WHERE _records > 0" if source else _NOBODY
+        connection.execute(f"CREATE TEMP TABLE fresh AS {here}")
+        return written
+
+    def schema(self, connection: Connection, table: Table) -> pa.Schema:
+        """The columns of the table `profiles`."""
+        types = {"profile_id": "VARCHAR", "first_seen": "TIMESTAMPTZ", "last_seen": "TIMESTAMPTZ", "_records": "BIGINT"}
+        types |= stored_types(self.fields)
+        types |= {"_identifiers": _IDENTIFIERS, PACKED_IDENTIFIERS: "VARCHAR", "_component": "VARCHAR", "_component_hash": "BIGINT"}
+        types |= {"_quarantined": "BOOLEAN", "_build": "BIGINT"}
+        return schema_of(connection, f"SELECT {', '.join(f'CAST(NULL AS {type_}) AS {name}' for name, type_ in types.items())}", table)
+
+    def _merged_or_single(self, contributions: str) -> str:
+        """SQL for merged rows where many people have one contribution, which is then all there is to them."""
+        counted = f"SELECT profile_id FROM {contributions} GROUP BY profile_id HAVING count(*)"
+        several, one = (f"(SELECT * FROM {contributions} SEMI JOIN ({counted} {sql}) USING (profile_id))" for sql in ("> 1", "= 1"))
+        merged = merge_query(several, _GROUP, self.fields, Times.STORED)
+        return f"({merged}) UNION ALL BY NAME ({single_query(one, _GROUP, self.fields)})"
+
+    def _merged(self, merged: str, owned: str) -> str:
+        columns = ", ".join(["m._records", *stored_query("m", self.fields)])
+        return f"""SELECT m.profile_id, m._first AS first_seen, m._last AS last_seen, {columns},
+                i._identifiers, {packed_identifiers("i._identifiers")} AS {PACKED_IDENTIFIERS},
+                i._component, {short_hash("i._component")} AS _component_hash,
+                len(i._identifiers) > {self.max_identifiers} AS _quarantined,
+                CAST({self.build} AS BIGINT) AS _build
+            FROM ({merged}) m JOIN (
+                SELECT profile_id, min(component) AS _component,
+                    list({{'namespace': namespace, 'value': value, 'first_seen': first}} ORDER BY rank, value) AS _identifiers
+                FROM {owned} GROUP BY profile_id) i USING (profile_id)"""
+
+    def _gone(self, ids: str) -> str:
+        """Rows that say that profiles are gone. They count as in quarantine, so whoever leaves that out leaves them out."""
+        return (
+            f"SELECT profile_id, CAST(0 AS BIGINT) AS _records, TRUE AS _quarantined, CAST({self.build} AS BIGINT) AS _build FROM ({ids})"
+        )
