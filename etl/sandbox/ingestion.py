@@ -126,11 +126,12 @@ def _read(sandbox: Sandbox, posted: Posted, most_bytes: int) -> tuple[list[Any],
         found = None
     if not isinstance(found, dict):
         return [], {}, _wrong("Invalid JSON request body")
-    for name in ("api_key", "events"):
-        if not found.get(name):
-            return [], {}, _wrong("Request missing required field", missing_field=name)
+    if not found.get("api_key"):
+        return [], {}, _wrong("Request missing required field", missing_field="api_key")
     if found["api_key"] != sandbox.options.key:
         return [], {}, _wrong(f"Invalid API key: {found['api_key']}")
+    if not found.get("events"):
+        return [], {}, _wrong("Request missing required field", missing_field="events")
     events = found["events"]
     if not isinstance(events, list):
         return [], {}, _wrong("Invalid event JSON")
