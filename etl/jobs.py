@@ -276,12 +276,16 @@ def _paths(content: dict[str, Any], folder: Path) -> dict[str, Any]:
             )
         return str(path)
 
+    def inbox(text: Any, where: str) -> Any:
+        resolved = resolve_variables(text, where) if isinstance(text, str) else text
+        return _bucket(resolved, where) if isinstance(resolved, str) and "://" in resolved else absolute(text, where)
+
     made = dict(content)
     if "lake" in made:
         made["lake"] = absolute(made["lake"], "lake")
     if isinstance(jobs := made.get("jobs"), dict):
         made["jobs"] = {
-            name: {**one, "inbox": absolute(one["inbox"], f"jobs.{name}.inbox")} if isinstance(one, dict) and "inbox" in one else one
+            name: {**one, "inbox": inbox(one["inbox"], f"jobs.{name}.inbox")} if isinstance(one, dict) and "inbox" in one else one
             for name, one in jobs.items()
         }
     destinations = made.get("destinations")
@@ -293,6 +297,24 @@ def _paths(content: dict[str, Any], folder: Path) -> dict[str, Any]:
             for name, one in destinations.items()
         }
     return made
+
+
+def _bucket(url: str, where: str) -> str:
+    """The URL of an inbox in an object store. It is not quoted where it may hold keys."""
+    scheme, _, rest = url.partition("://")
+    if scheme not in ("s3", "gs"):
+        raise ConfigurationError(f"an inbox cannot be at {scheme}://", where={"at": where}, next_step="name a folder, s3://.. or gs://..")
+    if "@" in rest.partition("/")[0] or "?" in rest:
+        raise ConfigurationError(
+            "the URL of an inbox holds no keys and no options",
+            where={"at": where},
+            next_step="write s3://bucket/folder; keys come from the environment",
+        )
+    if not rest.strip("/"):
+        raise ConfigurationError(
+            "the URL of an inbox names no bucket", where={"at": where}, value=url, next_step="write s3://bucket/folder"
+        )
+    return url.rstrip("/")
 
 
 def _sql(one: Any, folder: Path) -> Any:

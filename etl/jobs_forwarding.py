@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr
@@ -57,7 +56,7 @@ class ForwardingJob(Strict):
 
     label: str = ""
     description: str = ""
-    inbox: Path = Field(description="The folder with the events, as JSON lines; `profilemill receive` fills it.")
+    inbox: str = Field(description="Folder of JSON lines, which `profilemill receive` fills, or a bucket: s3://name/folder.")
     destination: str = Field(description="A destination of type amplitude or mparticle.")
     mapping: str | None = Field(None, description="Another mapping than <source>_to_<type of the destination>.")
     history: bool = Field(False, description="Old events: sent in bulk, and without changing the user properties that are there.")

@@ -135,6 +135,7 @@ class LoadReport:
 @dataclass
 class ForwardingReport:
     """What a forwarding did. `files` are done; `open` have events left for a later run, `waiting` says why and how many.
+    `changed` were written anew after they were sent, and are not read again.
 
     `events` are those of the files looked at, of which `acknowledged` were taken by the destination now, and `before` in
     earlier runs. `reasons` counts rejects by what the destination said. `skipped` are not meant to be sent, by reason.
@@ -144,6 +145,7 @@ class ForwardingReport:
     files: list[str] = field(default_factory=list)
     open: list[str] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     lines: int = 0
     events: int = 0
@@ -159,7 +161,7 @@ class ForwardingReport:
 
     def add(self, other: ForwardingReport) -> None:
         """Adds another report of the same job to this one."""
-        for name in ("files", "open", "repeated"):
+        for name in ("files", "open", "repeated", "changed"):
             getattr(self, name).extend(getattr(other, name))
         self.failed |= other.failed
         for name in ("lines", "events", "acknowledged", "before", "duplicates", "rejects", "requests"):

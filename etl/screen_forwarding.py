@@ -43,9 +43,17 @@ def show(report: ForwardingReport) -> None:
         for why, count in sorted(found.items(), key=lambda pair: -pair[1])[:_MOST_NAMED]:
             if count:
                 out.print(f"  {label:<14} {count:>9,}  {escape(why)}")
+    _show_changed(report.changed)
     for name, text in report.failed.items():
         indented = text.replace("\n", "\n    ")
         out.print(f"  [red]failed[/] {escape(name)}\n    {escape(indented)}")
+
+
+def _show_changed(files: Sequence[str]) -> None:
+    if files:
+        names = escape(", ".join(files[:_MOST_NAMED])) + (" .." if len(files) > _MOST_NAMED else "")
+        out.print(f"  [yellow]changed[/]        {len(files):>9,}  {names}")
+        out.print("    written anew after they were sent, and not read again: put new events under a new name")
 
 
 def show_plan(name: str, planned: Sequence[dict[str, Any]]) -> None:
@@ -66,5 +74,6 @@ def show_job(job: ForwardingStatus) -> None:
         out.print("  " + ", ".join(f"{count:,} {label}" for count, label in counts if count or label in ("events sent", "rejects")))
     for sender, until in job.quotas.items():
         out.print(f"  {escape(sender)} has used up its daily quota until {until}")
+    _show_changed(job.changed)
     if job.fault:
         out.print(f"  [red]{escape(job.fault)}[/]")

@@ -24,6 +24,7 @@ from etl.sandbox.data import SampleSpec
 from etl.sandbox.server import running_sandbox
 from tests.pipeline.projects import WINDOW, profilemill, write_jobs
 from tests.receiver.receivers import receiver
+from tests.sources.buckets import BUCKET, running_s3
 
 ROOT = Path(__file__).parent.parent
 
@@ -96,17 +97,19 @@ def test_the_page_on_the_receiver(tmp_path: Path) -> None:
             assert (done.returncode, done.stdout) == (0, output), done.stderr
 
 
-def test_the_page_on_forwarding(tmp_path: Path) -> None:
+def test_the_page_on_forwarding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = (ROOT / "docs/forwarding.md").read_text(encoding="utf-8")
     (jobs,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     (tmp_path / "jobs.yaml").write_text(jobs, encoding="utf-8")
     ((name, events),) = re.findall(r"```json (\S+)\n(.*?)```", page, re.DOTALL)
     (tmp_path / name).write_text(events, encoding="utf-8")
-    (block,) = re.findall(r"```console\n(.*?)```", page, re.DOTALL)
+    ((bucket, more),) = re.findall(r"```yaml (\S+)\n(.*?)```", page, re.DOTALL)
+    (tmp_path / bucket).write_text(more, encoding="utf-8")
+    blocks = "".join(re.findall(r"```console\n(.*?)```", page, re.DOTALL))
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    with running_sandbox(SandboxOptions(sample=SampleSpec(people=2, events=0))) as sandbox:
-        environment = os.environ | {"VENDOR_URL": sandbox.url, "COLUMNS": "200", "PATH": path}
-        for command, output in re.findall(r"\$ (.*?)\n((?:(?!\$ ).*\n)*)", block):
+    with running_s3(monkeypatch), running_sandbox(SandboxOptions(sample=SampleSpec(people=2, events=0))) as sandbox:
+        environment = os.environ | {"VENDOR_URL": sandbox.url, "BUCKET": BUCKET, "COLUMNS": "200", "PATH": path}
+        for command, output in re.findall(r"\$ (.*?)\n((?:(?!\$ ).*\n)*)", blocks):
             done = subprocess.run(command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
             assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
             assert [line for line in output.splitlines() if line not in done.stdout.splitlines()] == [], f"{command}\n{done.stdout}"

@@ -53,7 +53,7 @@ class AmplitudeBase:
         self._clock = clock or Clock()
         self._retry = retry or RetryPolicy()
         self._download_timeout = download_timeout
-        self._api_key = Secret(api_key.strip())
+        self._api_key, self._reads = Secret(api_key.strip()), secret_key is not None
         self._defaults = {
             name: value for name, value in (("user_id", user_id), ("device_id", device_id), ("session_id", session_id)) if value is not None
         }
@@ -92,6 +92,11 @@ class AmplitudeBase:
     def close(self) -> None:
         self._http.close()
         self._ingestion.close()
+
+    @property
+    def has_secret(self) -> bool:
+        """Whether it can read, and not only send."""
+        return self._reads
 
     @property
     def base_url(self) -> str:

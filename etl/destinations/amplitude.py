@@ -118,35 +118,37 @@ class _Delivery:
                 sent.append(one)
         return sent
 
-    def _send(self, batch: Sequence[Measured]) -> bool:
-        """Uploads the batch, and deals with whatever Amplitude refuses of it. False where some of it went back into the queue:
-        then nothing that stands behind it may be sent before it."""
-        if not batch:
-            return True
+    def _send(self, batch: Sequence[Measured]) -> None:
+        """Uploads the batch, and deals with whatever Amplitude refuses of it, part by part in their order. Once something goes
+        back into the queue, all that stands behind it does: nothing may be sent before it."""
+        parts = [batch]
+        while parts:
+            part = parts.pop()
+            again = self._send_once(part) if part else []
+            if again is None:
+                self.queue.put_back([one for left in reversed(parts) for one in left])
+                return
+            parts += reversed(again)
+
+    def _send_once(self, batch: Sequence[Measured]) -> Sequence[Sequence[Measured]] | None:
+        """One upload: the parts that are to be sent next, or None where the batch went back into the queue."""
         try:
             retry(lambda: self._upload(batch), policy=self.options.retry, clock=self.clock, allowed=_names_nobody)
         except EventsThrottled as error:
             if _names_nobody(error):
                 raise
             self._throttled(batch, error)
-            return False
+            return None
         except InvalidEvents as error:
             return self._invalid(batch, error)
         except PayloadTooLarge as error:
-            return self._halve(batch, "too_large", error.value or error.what)
+            return self._halved(batch, "too_large", error.value or error.what)
         except BadRequest as error:
-            return self._halve(batch, "refused", error.value or error.what)
+            return self._halved(batch, "refused", error.value or error.what)
         self.receipt.acknowledge([one.out for one in batch])
         self.done.acknowledged += len(batch)
         self.on_sent(len(batch))
-        return True
-
-    def _send_halves(self, batch: Sequence[Measured]) -> bool:
-        middle = len(batch) // 2
-        if self._send(batch[:middle]):
-            return self._send(batch[middle:])
-        self.queue.put_back(batch[middle:])
-        return False
+        return []
 
     def _upload(self, batch: Sequence[Measured]) -> None:
         self.done.requests += 1
@@ -168,11 +170,11 @@ class _Delivery:
         self.queue.hold(slow, pause)
         self.queue.put_back(batch)
 
-    def _invalid(self, batch: Sequence[Measured], error: InvalidEvents) -> bool:
+    def _invalid(self, batch: Sequence[Measured], error: InvalidEvents) -> Sequence[Sequence[Measured]] | None:
         bad = {index: reason for index, reason in error.reasons.items() if 0 <= index < len(batch)}
         slow = [batch[index] for index in error.throttled if 0 <= index < len(batch) and index not in bad]
         if not bad and not slow:
-            return self._halve(batch, "refused", error.value or error.what)
+            return self._halved(batch, "refused", error.value or error.what)
         self._refuse([Refusal(batch[index].out, "refused", reason) for index, reason in bad.items()])
         for sender in {sender for one in slow for sender in one.senders[:1]}:
             self.refusals[sender] = self.refusals.get(sender, 0) + 1
@@ -180,21 +182,25 @@ class _Delivery:
         rest = [one for index, one in enumerate(batch) if index not in bad]
         if slow:
             self.queue.put_back(rest)
-            return False
-        if self.options.endpoint is BATCH:
-            return self._send(rest)
+            return None
         # HTTP V2 names only the first event of a kind: of ten bad ones in a thousand, halves find all with a fraction of the bytes.
-        return self._send_halves(rest)
+        return [rest] if self.options.endpoint is BATCH else _halves(rest)
 
-    def _halve(self, batch: Sequence[Measured], code: str, reason: str) -> bool:
+    def _halved(self, batch: Sequence[Measured], code: str, reason: str) -> Sequence[Sequence[Measured]]:
+        """The halves of a batch that was refused as a whole; an event that is alone is at fault itself."""
         if len(batch) > 1:
-            return self._send_halves(batch)
+            return _halves(batch)
         self._refuse([Refusal(batch[0].out, code, reason)])
-        return True
+        return []
 
     def _refuse(self, found: Sequence[Refusal]) -> None:
         self.receipt.refuse(found)
         self.done.rejected += len(found)
+
+
+def _halves(batch: Sequence[Measured]) -> list[Sequence[Measured]]:
+    middle = len(batch) // 2
+    return [batch[:middle], batch[middle:]]
 
 
 def _names_nobody(error: Exception) -> bool:

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from etl.clients.amplitude import Cohort
 from etl.errors import ConfigurationError, MappingError, ProfilemillError
 from etl.jobs import CohortsJob, ImportJob
 from etl.mapping import Mapping
+from etl.pipeline.check_forwarding import inbox_note, keys_to_try
 from etl.pipeline.check_mappings import check_stored, is_shipped, landed_warnings, unused_files, where_from
 from etl.pipeline.forwarding import check_forwarding
 from etl.pipeline.project import Project
@@ -28,7 +28,7 @@ class Finding:
 
 
 def check(project: Project, *, online: bool = True) -> list[Finding]:
-    """Looks at the mappings, the fields of all jobs together, the lake, and (`online`) each authorization's keys."""
+    """Looks at the mappings, the fields of all jobs together, the lake, and (`online`) keys and buckets."""
     findings = [Finding(f"jobs file {project.path.name}", note=f"{len(project.jobs.jobs)} jobs")]
     mappings: dict[str, Mapping] = {}
     for name, job in project.jobs.imports.items():
@@ -41,13 +41,17 @@ def check(project: Project, *, online: bool = True) -> list[Finding]:
         except ProfilemillError as error:
             findings.append(Finding(f"mapping {job.mapping_name} of {name}", str(error)))
     findings += [Finding(f"mapping file {path}", note=note) for path, note in unused_files(project, mappings.values())]
-    findings += [_tried(f"forwarding {name}", partial(check_forwarding, project, name)) for name in project.jobs.forwardings]
+    for name, forwarding in project.jobs.forwardings.items():
+        findings.append(_tried(f"forwarding {name}", partial(check_forwarding, project, name)))
+        if online or "://" not in forwarding.inbox:
+            findings.append(_tried(f"inbox {forwarding.inbox} of {name}", partial(inbox_note, project, name, forwarding)))
     findings.append(_tried("fields of all jobs", lambda: _check_together(list(mappings.values()))))
     findings.append(_tried(f"lake {project.lake.root}", project.lake.ensure_writable))
     findings += _forgotten(project)
     used = {job.authorization: job for job in project.jobs.imports.values()}
     for authorization, job in used.items() if online else ():
         findings.append(_tried(f"authorization {authorization}", partial(_listed, project, job)))
+    findings += [_tried(subject, action) for subject, action in keys_to_try(project)] if online else []
     return findings
 
 
@@ -75,11 +79,11 @@ def _tried(subject: str, action: Callable[[], object]) -> Finding:
         found = action()
     except ProfilemillError as error:
         return Finding(subject, str(error))
-    return Finding(subject, note=f"{len(found)} cohorts listed" if isinstance(found, list) else "")
+    return Finding(subject, note=found if isinstance(found, str) else "")
 
 
-def _listed(project: Project, job: ImportJob) -> list[Cohort]:
-    return project.client(job).list_cohorts()
+def _listed(project: Project, job: ImportJob) -> str:
+    return f"{len(project.client(job).list_cohorts())} cohorts listed"
 
 
 def _check_together(mappings: list[Mapping]) -> None:

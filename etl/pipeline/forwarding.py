@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,24 +20,22 @@ from typing import Any
 from filelock import FileLock
 
 from etl.clients.amplitude import BATCH, HTTP_V2
-from etl.clients.mparticle import MparticleClient
 from etl.destinations.amplitude import AmplitudeOptions, deliver_amplitude
 from etl.destinations.mparticle import deliver_mparticle
 from etl.destinations.receipts import Delivered, Outgoing, Receipt, Receipts
-from etl.errors import ConfigurationError, DataError, ProfilemillError
+from etl.errors import ConfigurationError, DataError, NetworkError, NotFound, ProfilemillError, TransientError
 from etl.groups import groups_of
-from etl.jobs import resolve_variables
 from etl.jobs_forwarding import AmplitudeDestination, ForwardingJob, MparticleDestination
-from etl.lake.loads import FORWARDING
-from etl.landing.manifest import LoadId, slug, write_json
+from etl.landing.manifest import Landed, LoadId, slug, write_json
 from etl.mapping import load_mapping
 from etl.mapping.apply import EventMapping
-from etl.pipeline.forwarded import Settled, commit_files, forwarded_among, land_file
-from etl.pipeline.outgoing import Translated, Translation, bad_line, feed_finder, outgoing, source_of
+from etl.pipeline.forwarded import Settled, commit_files, forwarded_among
+from etl.pipeline.inbox_files import journal_path, land
+from etl.pipeline.outgoing import Translated, Translation, bad_line, feed_client, feed_finder, outgoing, source_of
 from etl.pipeline.project import Progress, Project
 from etl.reports import ForwardingReport
-from etl.settings import Secret
 from etl.sources import inbox
+from etl.sources.inbox import Inbox, InboxFile
 
 log = logging.getLogger(__name__)
 
@@ -57,12 +55,12 @@ class PlannedFile:
 
 
 def plan_forwarding(project: Project, name: str) -> list[PlannedFile]:
-    """The files that a run sends, oldest first. Asks nothing of anybody and writes nothing."""
-    job = project.forwarding_job(name)
+    """The files that a run sends, oldest first. Asks nothing of anybody but the inbox, and writes nothing."""
+    place = project.inbox(project.forwarding_job(name))
     found = []
-    for path in inbox.pending_files(job.inbox, name):
-        receipt = Receipt(_journal(path, name))
-        found.append(PlannedFile(path.name, path.stat().st_size, len(receipt.acknowledged) + len(receipt.rejections)))
+    for file in inbox.look(place, name).pending:
+        receipt = Receipt(journal_path(place, file.name, name))
+        found.append(PlannedFile(file.name, file.size, len(receipt.acknowledged) + len(receipt.rejections)))
     return found
 
 
@@ -70,38 +68,17 @@ def run_forwarding(project: Project, name: str, progress: Progress | None = None
     """The whole job: every file that is not done, oldest first.
 
     A file that cannot be read is named in `failed`, and the next one follows; where the destination cannot be reached, the
-    rest is left for the next run. Raises ConfigurationError.
+    rest is left for the next run. Raises ConfigurationError, and a TransientError where the inbox cannot be reached.
     """
     return forward_files(project, name, [one.name for one in plan_forwarding(project, name)], progress)
 
 
 def forward_files(project: Project, name: str, files: Sequence[str], progress: Progress | None = None) -> ForwardingReport:
     """`run_forwarding` for some files of the inbox. One call at a time for each job: a second one waits."""
-    shown = progress or Progress()
-    mapping, job = check_forwarding(project, name), project.forwarding_job(name)
-    report = ForwardingReport(name)
+    check_forwarding(project, name)
     project.lake.ensure_writable()
     with FileLock(project.lake.root / f".forwarding-{slug(name)}.lock"):
-        pending = [path for path in inbox.pending_files(job.inbox, name) if path.name in set(files)]
-        loads = {path: LoadId(FORWARDING, name, inbox.load_id(job.source, path).rpartition("/")[2]) for path in pending}
-        known = forwarded_among(project.lake, loads.values())
-        # Of files with the same content the first one is sent; the others are done when it is.
-        first = {load: path for path, load in reversed(loads.items())}
-        fresh = {path: load for load, path in reversed(first.items()) if str(load) not in known}
-        done = 0
-        for group in _groups(fresh):
-            shown.on_steps(done, len(fresh))
-            if not _Group(project, name, mapping, [_File(project, name, path, fresh[path]) for path in group], shown).send(report):
-                break
-            done += len(group)
-        shown.on_steps(done, len(fresh))
-        repeated = {path: load for path, load in loads.items() if path not in fresh}
-        known = forwarded_among(project.lake, repeated.values())
-        for path, load in repeated.items():
-            if str(load) in known:
-                inbox.write_receipt(path, name, {"load": str(load), "note": "the same content was sent as another file"})
-                report.repeated.append(path.name)
-    return report
+        return _Run(project, name, progress or Progress()).send(files)
 
 
 def check_forwarding(project: Project, name: str) -> EventMapping:
@@ -111,7 +88,6 @@ def check_forwarding(project: Project, name: str) -> EventMapping:
     found = load_mapping(mapping_name_of(project, job), project.mapping_folders())
     if found.stream != job.source:
         raise ConfigurationError(f"the mapping {found.name} is for the stream {found.stream}, not {job.source}", where={"file": found.path})
-    inbox.finished_files(job.inbox)
     return EventMapping(found)
 
 
@@ -120,18 +96,63 @@ def mapping_name_of(project: Project, job: ForwardingJob) -> str:
     return job.mapping or f"{job.source}_to_{project.jobs.destinations[job.destination].type}"
 
 
-def _groups(paths: Iterable[Path]) -> Iterator[list[Path]]:
-    """Files that are sent together: small ones share requests and commits, and no slow sender holds up the next file."""
-    return groups_of(paths, lambda path: path.stat().st_size, most_items=_FILES_AT_ONCE, most_size=_BYTES_AT_ONCE)
+class _Run:
+    """A job at work on some files of its inbox."""
+
+    def __init__(self, project: Project, name: str, progress: Progress) -> None:
+        self.project, self.name, self.progress = project, name, progress
+        self.mapping, self.job = check_forwarding(project, name), project.forwarding_job(name)
+        self.place, self.report = project.inbox(self.job), ForwardingReport(name)
+
+    def send(self, files: Sequence[str]) -> ForwardingReport:
+        seen, wanted = inbox.look(self.place, self.name), set(files)
+        self.report.changed = [file.name for file in seen.changed]
+        pending = [file for file in seen.pending if file.name in wanted]
+        # Of files with the same content the first one is sent; the others are done when it is.
+        first: set[str] = set()
+        repeated: list[tuple[InboxFile, LoadId]] = []
+        done = 0
+        # Small files share requests and commits, and no slow sender holds up the next file.
+        for group in groups_of(pending, lambda file: file.size, most_items=_FILES_AT_ONCE, most_size=_BYTES_AT_ONCE):
+            self.progress.on_steps(done, len(pending))
+            landed = list(self._land(group))
+            known = forwarded_among(self.project.lake, [one.load for _, one in landed])
+            fresh = []
+            for file, one in landed:
+                if str(one.load) in first or str(one.load) in known:
+                    repeated.append((file, one.load))
+                else:
+                    first.add(str(one.load))
+                    fresh.append(_File(self.place, self.name, file, one))
+            if fresh and not _Group(self, fresh).send():
+                break
+            done += len(group)
+        self.progress.on_steps(done, len(pending))
+        known = forwarded_among(self.project.lake, [load for _, load in repeated])
+        for file, load in repeated:
+            if str(load) in known:
+                note = {"load": str(load), "note": "the same content was sent as another file"}
+                inbox.write_receipt(self.place, file, self.name, note)
+                self.report.repeated.append(file.name)
+        return self.report
+
+    def _land(self, files: Sequence[InboxFile]) -> Iterator[tuple[InboxFile, Landed]]:
+        """The files in the lake. One that is gone, or replaced just now, is named in the report."""
+        for file in files:
+            try:
+                yield file, land(self.project.lake, self.place, file, self.name, self.project.clock)
+            except (NotFound, TransientError) as error:
+                self.report.failed[file.name] = str(error)
+                if isinstance(error, NetworkError):
+                    return  # the files behind it would only wait for the same
 
 
 class _File:
     """One file on its way: landed, with its journal, and what has come of its lines so far."""
 
-    def __init__(self, project: Project, name: str, path: Path, load: LoadId) -> None:
-        self.path = path
-        self.landed = land_file(project.lake, load, path, project.clock)
-        self.receipt = Receipt(_journal(path, name))
+    def __init__(self, place: Inbox, job: str, file: InboxFile, landed: Landed) -> None:
+        self.file, self.landed = file, landed
+        self.receipt = Receipt(journal_path(place, file.name, job))
         self.before = len(self.receipt.acknowledged)
         self.found = Translated()
         self.keys: list[str] = []
@@ -158,7 +179,7 @@ class _File:
     def counts(self) -> dict[str, Any]:
         skipped = dict(self.found.skipped)
         return {
-            "file": self.path.name,
+            "file": self.file.name,
             "lines": self.found.taken.lines,
             "events": self.found.events,
             "acknowledged": len(self.receipt.acknowledged),
@@ -173,18 +194,18 @@ class _File:
 class _Group:
     """Files that are sent together. A run that is killed before their receipts are written finds their journals."""
 
-    def __init__(self, project: Project, name: str, mapping: EventMapping, files: Sequence[_File], progress: Progress) -> None:
-        self.project, self.name, self.mapping, self.files, self.progress = project, name, mapping, files, progress
-        self.job = project.forwarding_job(name)
-        self.destination = project.jobs.destinations[self.job.destination]
+    def __init__(self, run: _Run, files: Sequence[_File]) -> None:
+        self.run, self.files, self.job, self.project = run, files, run.job, run.project
+        self.destination = run.project.jobs.destinations[run.job.destination]
 
-    def send(self, report: ForwardingReport) -> bool:
+    def send(self) -> bool:
         """Sends what is left of the files, commits those of which nothing is left, and says in the report what was done.
         False where the destination cannot be reached. Raises ConfigurationError."""
         stopped: ProfilemillError | None = None
+        report = self.run.report
         try:
             delivered = self._deliver()
-            report.add(ForwardingReport(self.name, waiting=dict(delivered.waiting), requests=delivered.requests))
+            report.add(ForwardingReport(self.run.name, waiting=dict(delivered.waiting), requests=delivered.requests))
         except ConfigurationError:
             raise
         except ProfilemillError as error:
@@ -194,8 +215,8 @@ class _Group:
         for file in self.files:
             report.add(self._report_of(file))
         if stopped is not None:
-            first = next((file for file in self.files if not file.is_settled and file.fault is None), self.files[0])
-            report.failed[first.path.name] = str(stopped)
+            first = next((one for one in self.files if not one.is_settled and one.fault is None), self.files[0])
+            report.failed[first.file.name] = str(stopped)
         return stopped is None
 
     def _deliver(self) -> Delivered:
@@ -204,37 +225,27 @@ class _Group:
         def on_sent(count: int) -> None:
             nonlocal sent
             sent += count
-            self.progress.on_text(f"{sent:,} events sent")
+            self.run.progress.on_text(f"{sent:,} events sent")
 
         clock, receipts = self.project.clock, Receipts([file.receipt for file in self.files])
         source = source_of(self.job)
         if isinstance(self.destination, AmplitudeDestination):
             endpoint = BATCH if self.job.history or self.destination.endpoint == "batch" else HTTP_V2
             options = AmplitudeOptions(endpoint, self.destination.min_id_length, self.job.history)
-            events = self._events(Translation(source, self.mapping, "insert_id"))
+            events = self._events(Translation(source, self.run.mapping, "insert_id"))
             with self.project.client_of(self.destination.authorization) as client, self._quotas() as quotas:
                 return deliver_amplitude(events, client, receipts, options=options, clock=clock, quotas=quotas, on_sent=on_sent)
         assert isinstance(self.destination, MparticleDestination)
-        events = self._events(Translation(source, self.mapping, "source_request_id", feed_finder(self.destination)))
+        events = self._events(Translation(source, self.run.mapping, "source_request_id", feed_finder(self.destination)))
         old = clock.now() - _HISTORY if self.job.history else None
         with ExitStack() as opened:
-            feeds = {feed: opened.enter_context(self._feed(self.destination, feed)) for feed in self.destination.feeds}
+            feeds = {feed: opened.enter_context(feed_client(self.project, self.job.destination, feed)) for feed in self.destination.feeds}
             environment = self.destination.environment
             return deliver_mparticle(events, feeds, receipts, environment=environment, historical_before=old, on_sent=on_sent)
 
     def _events(self, how: Translation) -> Iterator[Outgoing]:
         for number, file in enumerate(self.files):
             yield from file.events(how, number)
-
-    def _feed(self, destination: MparticleDestination, feed: str) -> MparticleClient:
-        pair, where = destination.feeds[feed], f"destinations.{self.job.destination}.feeds.{feed}"
-        return MparticleClient(
-            resolve_variables(pair.key.get_secret_value(), f"{where}.key"),
-            Secret(resolve_variables(pair.secret.get_secret_value(), f"{where}.secret")),
-            pod=destination.pod,
-            base_url=destination.base_url and resolve_variables(destination.base_url, f"destinations.{self.job.destination}.base_url"),
-            clock=self.project.clock,
-        )
 
     @contextmanager
     def _quotas(self) -> Iterator[dict[str, datetime]]:
@@ -253,22 +264,22 @@ class _Group:
         told = {
             "source": self.job.source,
             "destination": self.job.destination,
-            "mapping": self.mapping.mapping.fingerprint,
+            "mapping": self.run.mapping.mapping.fingerprint,
         }
         done = [file for file in self.files if file.is_settled]
         settled = [Settled(file.landed, told | file.counts(), tuple(file.receipt.rejections.values())) for file in done]
-        commit_files(self.project.lake, self.name, self.job.source, settled, self.project.clock)
+        commit_files(self.project.lake, self.run.name, self.job.source, settled, self.project.clock)
         for file, one in zip(done, settled, strict=True):
-            inbox.write_receipt(file.path, self.name, {"load": str(one.landed.load)} | one.counts)
+            inbox.write_receipt(self.run.place, file.file, self.run.name, {"load": str(one.landed.load)} | one.counts)
 
     def _report_of(self, file: _File) -> ForwardingReport:
         counts, found = file.counts(), file.found
         if file.fault is not None:
-            return ForwardingReport(self.name, failed={file.path.name: str(file.fault)})
+            return ForwardingReport(self.run.name, failed={file.file.name: str(file.fault)})
         return ForwardingReport(
-            self.name,
-            files=[file.path.name] if file.is_settled else [],
-            open=[] if file.is_settled else [file.path.name],
+            self.run.name,
+            files=[file.file.name] if file.is_settled else [],
+            open=[] if file.is_settled else [file.file.name],
             lines=found.taken.lines,
             events=found.events,
             acknowledged=counts["acknowledged"] - file.before,
@@ -279,12 +290,6 @@ class _Group:
             reasons=dict(Counter(one.reason for one in file.receipt.rejections.values())),
             misfits=counts["misfits"],
         )
-
-
-def _journal(path: Path, job: str) -> Path:
-    """What the destination said about each event so far."""
-    receipt = inbox.receipt_path(path, job)
-    return receipt.with_name(f"{path.name}.events.jsonl")
 
 
 def read_quotas(project: Project, job: ForwardingJob) -> dict[str, datetime]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from etl.errors import ConfigurationError
+from etl.errors import ProfilemillError
 from etl.jobs_forwarding import ForwardingJob
 from etl.pipeline.forwarded import forwarded_counts
 from etl.pipeline.forwarding import read_quotas
@@ -14,14 +14,15 @@ from etl.sources import inbox
 
 @dataclass
 class ForwardingStatus:
-    """A job's files in sum; events `left_out` are not meant to be sent. `pending` files have events to send; `quotas` tells
-    whose daily quota is used up until when."""
+    """A job's files in sum; events `left_out` are not meant to be sent. `pending` files have events to send; `changed` ones were
+    written anew after they were sent. `quotas` tells whose daily quota is used up until when."""
 
     job: str
     source: str
     destination: str
     files: int = 0
     pending: int = 0
+    changed: list[str] = field(default_factory=list)
     newest: str | None = None
     lines: int = 0
     events: int = 0
@@ -34,11 +35,12 @@ class ForwardingStatus:
 
 
 def forwarding_status(project: Project, name: str, job: ForwardingJob) -> ForwardingStatus:
-    """The state of one job. Asks nobody and writes nothing."""
+    """The state of one job. Asks nobody but the inbox and writes nothing."""
     found = ForwardingStatus(name, job.source, job.destination, **forwarded_counts(project.lake, name))
     found.quotas = {sender: until.isoformat(timespec="seconds") for sender, until in read_quotas(project, job).items()}
     try:
-        found.pending = len(inbox.pending_files(job.inbox, name))
-    except ConfigurationError as error:
+        seen = inbox.look(project.inbox(job), name)
+        found.pending, found.changed = len(seen.pending), [file.name for file in seen.changed]
+    except ProfilemillError as error:
         found.fault = str(error)
     return found

@@ -9,9 +9,13 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from etl.clients.mparticle import MparticleClient
 from etl.destinations.receipts import Outgoing, Rejected
+from etl.jobs import resolve_variables
 from etl.jobs_forwarding import CustomerioJob, ForwardingJob, MparticleDestination, NamiJob
 from etl.mapping.apply import EventCounts, EventMapping
+from etl.pipeline.project import Project
+from etl.settings import Secret
 from etl.sources import customerio, nami
 from etl.sources.webhooks import BadLine, Source, Taken, records_of
 
@@ -68,6 +72,20 @@ def feed_finder(destination: MparticleDestination) -> Callable[[Mapping[str, Any
         return feeds.get(platform.lower()) or feeds.get(DEFAULT_FEED)
 
     return feed_of
+
+
+def feed_client(project: Project, destination: str, feed: str) -> MparticleClient:
+    """A client for one feed of a destination. Raises ConfigurationError where a variable is not set."""
+    model, where = project.jobs.destinations[destination], f"destinations.{destination}"
+    assert isinstance(model, MparticleDestination)
+    pair = model.feeds[feed]
+    return MparticleClient(
+        resolve_variables(pair.key.get_secret_value(), f"{where}.feeds.{feed}.key"),
+        Secret(resolve_variables(pair.secret.get_secret_value(), f"{where}.feeds.{feed}.secret")),
+        pod=model.pod,
+        base_url=model.base_url and resolve_variables(model.base_url, f"{where}.base_url"),
+        clock=project.clock,
+    )
 
 
 def outgoing(

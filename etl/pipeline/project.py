@@ -13,9 +13,12 @@ from etl.faults import nearest
 from etl.jobs import CohortsJob, EventsJob, ImportJob, Job, Jobs, load_jobs, resolve_variables
 from etl.jobs_forwarding import ForwardingJob
 from etl.lake.layout import Lake
+from etl.landing.manifest import slug
 from etl.mapping import Mapping, load_mapping, refusal
 from etl.mapping.pii import check_hashing, hashed_value, identifier_hashing
 from etl.settings import Clock, Secret, packaged_mappings
+from etl.sources.bucket import BucketInbox
+from etl.sources.inbox import RECEIPTS, FolderInbox, Inbox
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,12 @@ class Project:
         if not isinstance(job, ForwardingJob):
             raise ConfigurationError(f"{name!r} is not a job that sends events on", where={"type": job.stream})
         return job
+
+    def inbox(self, job: ForwardingJob) -> Inbox:
+        """The inbox of a job. Receipts for the files of a bucket stand in the lake."""
+        if "://" not in job.inbox:
+            return FolderInbox(Path(job.inbox))
+        return BucketInbox(job.inbox, self.lake.state / "inboxes" / slug(job.inbox) / RECEIPTS)
 
     def events_job(self, name: str) -> EventsJob:
         job = self.job(name)

@@ -61,8 +61,8 @@ def create_app(options: SandboxOptions) -> Starlette:
         _post(sandbox, "/api/3/cohorts/membership", "cohort_membership", cohort_changes.membership, credentials=True),
         _post(sandbox, "/2/httpapi", "httpapi", ingestion.httpapi),
         _post(sandbox, "/batch", "batch", ingestion.batch),
-        _post(sandbox, "/identify", "identify", ingestion.identify),
-        _post(sandbox, "/groupidentify", "groupidentify", ingestion.groupidentify),
+        _post(sandbox, "/identify", "identify", ingestion.identify, methods=("GET", "POST")),
+        _post(sandbox, "/groupidentify", "groupidentify", ingestion.groupidentify, methods=("GET", "POST")),
     ]
     routes += [*control_routes(sandbox), *mparticle_routes(sandbox)]
     app = Starlette(routes=routes, middleware=[Middleware(AbsoluteForm)])
@@ -80,20 +80,24 @@ def _route(sandbox: Sandbox, path: str, name: str, handler: _Handler, *, credent
     return Route(path, answer, methods=["GET"])
 
 
-def _post(sandbox: Sandbox, path: str, name: str, handler: _PostHandler, *, credentials: bool = False) -> Route:
-    """A route whose body holds the credentials, unless they are asked for in the header."""
+def _post(
+    sandbox: Sandbox, path: str, name: str, handler: _PostHandler, *, credentials: bool = False, methods: tuple[str, ...] = ("POST",)
+) -> Route:
+    """A route whose body (or query, of a GET) holds the credentials, unless they are asked for in the header."""
 
     def answer(request: Request, body: bytes) -> Response:
-        posted = Posted(body, request.client.host if request.client else "")
+        query = request.url.query if request.method == "GET" else None
+        posted = Posted(body, request.client.host if request.client else "", request.headers.get("content-type", ""), query)
         refused = _refusal(sandbox.options, request) if credentials else None
         response = refused or _with_faults(sandbox, name, lambda fault: handler(sandbox, posted, fault))
-        sandbox.record(Asked(name, request.url.path, request.url.query, response.status_code))
+        # The query of a GET holds the key.
+        sandbox.record(Asked(name, request.url.path, request.url.query if query is None else "", response.status_code))
         return response
 
     async def read_and_answer(request: Request) -> Response:
         return await run_in_threadpool(answer, request, await request.body())
 
-    return Route(path, read_and_answer, methods=["POST"])
+    return Route(path, read_and_answer, methods=list(methods))
 
 
 def _with_faults(sandbox: Sandbox, name: str, answered: Callable[[str | None], Response]) -> Response:

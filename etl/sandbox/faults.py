@@ -1,7 +1,7 @@
 """Faults on demand, written `ROUTE:NAME[:TIMES]`: `export:429:2` answers the next two exports with 429.
 
-TIMES is the number of requests affected, 1 when left out, `*` for every one, `5%` for an even share of them, for ever.
-ROUTE `*` means every route.
+TIMES is the number of requests affected, 1 when left out, `*` for every one, `5%` for an even share of them, for ever;
+`throttled`, `daily` and `silenced` meet that share of the events instead, each once. ROUTE `*` means every route.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from etl.errors import ConfigurationError
 
 _SENDING = ("httpapi", "batch", "identify", "groupidentify")
 _EVENTS = ("httpapi", "batch")
+_BY_EVENT = ("throttled", "daily", "silenced")
 ROUTES = (
     *("export", "cohorts", "cohort_request", "cohort_status", "cohort_file", "s3", "usage"),
     *_SENDING,
@@ -69,6 +70,11 @@ class Fault:
     name: str
     times: int | None = 1
     share: float = 1.0
+
+    @property
+    def by_event(self) -> bool:
+        """Whether its share is one of the events, not of the requests."""
+        return self.share < 1 and self.name in _BY_EVENT
 
 
 def describe_faults() -> list[tuple[str, str]]:
@@ -141,7 +147,7 @@ class FaultPlan:
         """The name of the fault that this request shall meet, used up by asking; the oldest fault comes first."""
         with self._lock:
             for index, (fault, left) in enumerate(self._left):
-                if fault.route not in ("*", route):
+                if fault.route not in ("*", route) or fault.by_event:
                     continue
                 if fault.share < 1 and not self._is_due(fault):
                     continue
@@ -151,6 +157,16 @@ class FaultPlan:
                     self._left[index] = (fault, left - 1)
                 return fault.name
         return None
+
+    def put_back(self, route: str, name: str) -> None:
+        """A fault that could not be shown waits for the next request."""
+        with self._lock:
+            self._left.insert(0, (Fault(route, name), 1))
+
+    def event_share(self, route: str, name: str) -> float:
+        """The share of the events that shall meet this fault."""
+        with self._lock:
+            return sum(fault.share for fault, _ in self._left if fault.by_event and (fault.route, fault.name) == (route, name))
 
     def _is_due(self, fault: Fault) -> bool:
         due = self._due.get(fault, 0.0) + fault.share

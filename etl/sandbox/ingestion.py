@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
+from email.parser import BytesParser
+from email.policy import HTTP
 from typing import Any
 from urllib.parse import parse_qs
 
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from etl.sandbox.event_checks import check_events
+from etl.sandbox.event_faults import chosen
 from etl.sandbox.properties import is_mixed
 from etl.sandbox.replies import page, refusal
 from etl.sandbox.state import Sandbox
@@ -19,14 +22,19 @@ from etl.sandbox.state import Sandbox
 _MOST_EVENTS = 2000
 _MOST_IDENTIFICATIONS = 1024
 _SHORTEST_ID = 5
+# How long the ids of a throttled event are refused.
+_PAUSES = {"httpapi": timedelta(seconds=30), "batch": timedelta(seconds=15)}
+_LONGEST_URL = 8192
 
 
 @dataclass(frozen=True)
 class Posted:
-    """The body of a request, and from which address it came."""
+    """The body of a request, and from which address it came. A `query` takes the body's place where there is none."""
 
     body: bytes
     sender: str
+    content_type: str = ""
+    query: str | None = None
 
 
 def httpapi(sandbox: Sandbox, posted: Posted, fault: str | None) -> Response:
@@ -90,6 +98,24 @@ def _upload(
     *,
     first_only: bool,
 ) -> Response:
+    response = _taken(sandbox, posted, fault, path, most_bytes, per_second, daily, first_only=first_only)
+    if fault == "stored" and response.status_code in (400, 413, 429):
+        # It is for a request of which something can be kept: the next one.
+        sandbox.faults.put_back(_route(path), fault)
+    return response
+
+
+def _taken(
+    sandbox: Sandbox,
+    posted: Posted,
+    fault: str | None,
+    path: str,
+    most_bytes: int,
+    per_second: int | None,
+    daily: int | None,
+    *,
+    first_only: bool,
+) -> Response:
     events, options, refused = _read(sandbox, posted, most_bytes)
     if refused is not None:
         return refused
@@ -101,6 +127,9 @@ def _upload(
     if refusals is not None:
         return JSONResponse(refusals, 400)
     now = sandbox.now()
+    refused = _by_event(sandbox, events, _route(path), now, per_second or 30)
+    if refused is not None:
+        return refused
     excess = sandbox.tracked.excess(events, path, now, per_second, daily)
     if excess:
         named = {"throttled_devices": excess.devices, "throttled_users": excess.users}
@@ -126,11 +155,12 @@ def _read(sandbox: Sandbox, posted: Posted, most_bytes: int) -> tuple[list[Any],
         found = None
     if not isinstance(found, dict):
         return [], {}, _wrong("Invalid JSON request body")
-    for name in ("api_key", "events"):
-        if not found.get(name):
-            return [], {}, _wrong("Request missing required field", missing_field=name)
+    if not found.get("api_key"):
+        return [], {}, _wrong("Request missing required field", missing_field="api_key")
     if found["api_key"] != sandbox.options.key:
         return [], {}, _wrong(f"Invalid API key: {found['api_key']}")
+    if not found.get("events"):
+        return [], {}, _wrong("Request missing required field", missing_field="events")
     events = found["events"]
     if not isinstance(events, list):
         return [], {}, _wrong("Invalid event JSON")
@@ -140,12 +170,34 @@ def _read(sandbox: Sandbox, posted: Posted, most_bytes: int) -> tuple[list[Any],
     return events, options if isinstance(options, dict) else {}, None
 
 
+def _route(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
 def _no_json(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
 def _has_sender(event: dict[str, Any]) -> bool:
     return bool(event.get("device_id") or event.get("user_id"))
+
+
+def _by_event(sandbox: Sandbox, events: list[dict[str, Any]], route: str, now: datetime, threshold: int) -> Response | None:
+    """A refusal because of the share of events that faults are planned for."""
+    shares = {name: sandbox.faults.event_share(route, name) for name in ("throttled", "daily", "silenced")}
+    if silenced := chosen("silenced", shares["silenced"], events):
+        return _silenced(events, silenced, threshold)
+    slow = sandbox.event_faults.refused("throttled", shares["throttled"], events, now, _PAUSES[route])
+    over = sandbox.event_faults.refused("daily", shares["daily"], events, now, timedelta(days=1))
+    if not any((*slow, *over)):
+        return None
+    named = {
+        name: dict.fromkeys(sorted(ids), threshold + 1) for name, ids in zip(("throttled_devices", "throttled_users"), slow, strict=True)
+    }
+    if route == "batch":
+        quotas = ("exceeded_daily_quota_devices", "exceeded_daily_quota_users")
+        named |= {name: dict.fromkeys(sorted(ids), 500_001) for name, ids in zip(quotas, over, strict=True)}
+    return _too_many(events, named, threshold)
 
 
 def _planned(events: list[dict[str, Any]], fault: str, threshold: int) -> Response:
@@ -163,13 +215,19 @@ def _planned(events: list[dict[str, Any]], fault: str, threshold: int) -> Respon
             "exceeded_daily_quota_users": dict.fromkeys(users, 500_001),
         }
         return _too_many(events, named, threshold)
-    silenced = [index for index, event in enumerate(events) if any(str(event.get(name)) == one for name, one in ids.items())]
+    return _silenced(
+        events, [index for index, event in enumerate(events) if any(str(event.get(name)) == one for name, one in ids.items())], threshold
+    )
+
+
+def _silenced(events: list[dict[str, Any]], indexes: list[int], threshold: int) -> Response:
+    kind = "device_id" if any(events[index].get("device_id") for index in indexes) else "user_id"
     return _wrong(
-        f"Events silenced for {next(iter(ids))}",
+        f"Events silenced for {kind}",
         eps_threshold=threshold,
         exceeded_daily_quota_devices={},
-        silenced_devices=list(devices) or list(users),
-        silenced_events=silenced,
+        silenced_devices=sorted({str(events[index][kind]) for index in indexes if events[index].get(kind)}),
+        silenced_events=indexes,
         throttled_devices={},
         throttled_events=[],
     )
@@ -185,7 +243,9 @@ def _too_many(events: list[dict[str, Any]], named: dict[str, dict[str, int]], th
 def _identifications(sandbox: Sandbox, posted: Posted) -> list[dict[str, Any]] | Response:
     if len(posted.body) > 1_000_000:
         return refusal(413)
-    form = parse_qs(posted.body.decode("utf-8", "replace"), keep_blank_values=True)
+    if len(posted.query or "") > _LONGEST_URL:
+        return PlainTextResponse("Request-URI Too Large", 414)
+    form = _form(posted)
     if form.get("api_key", [""])[0] != sandbox.options.key:
         return PlainTextResponse("invalid_api_key" if "api_key" in form else "missing_api_key", 400)
     try:
@@ -196,6 +256,21 @@ def _identifications(sandbox: Sandbox, posted: Posted) -> list[dict[str, Any]] |
     if not listed or not all(isinstance(one, dict) for one in listed):
         return PlainTextResponse("missing_event", 400)
     return listed if len(listed) <= _MOST_IDENTIFICATIONS else refusal(413)
+
+
+def _form(posted: Posted) -> dict[str, list[str]]:
+    """The fields, wherever they are: in the query of a GET, URL-encoded, or as form-data."""
+    if posted.query is not None:
+        return parse_qs(posted.query, keep_blank_values=True)
+    if not posted.content_type.lower().startswith("multipart/form-data"):
+        return parse_qs(posted.body.decode("utf-8", "replace"), keep_blank_values=True)
+    found: dict[str, list[str]] = {}
+    head = f"Content-Type: {posted.content_type}\r\n\r\n".encode("latin-1", "replace")
+    for part in BytesParser(policy=HTTP).parsebytes(head + posted.body).iter_parts():
+        name, value = part.get_param("name", header="content-disposition"), part.get_payload(decode=True)
+        if isinstance(name, str) and isinstance(value, bytes):
+            found.setdefault(name, []).append(value.decode("utf-8", "replace"))
+    return found
 
 
 def _wrong(words: str, **more: Any) -> Response:

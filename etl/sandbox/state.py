@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from etl.sandbox.data import Cohort, SampleSpec
+from etl.sandbox.event_faults import EventFaults
 from etl.sandbox.faults import Fault, FaultPlan
 from etl.sandbox.rates import Window
 from etl.sandbox.store import Store, folder_store, sample_store
@@ -83,7 +84,7 @@ class Sandbox:
         self.options = options
         self.store: Store = folder_store(options.data) if options.data else sample_store(options.sample)
         self.tracked = Tracked(self.store.known_people(), self.store.project)
-        self.faults = FaultPlan(options.faults)
+        self.faults, self.event_faults = FaultPlan(options.faults), EventFaults()
         self._lock = threading.Lock()
         self._asked: list[Asked] = []
         self._recent: deque[datetime] = deque()

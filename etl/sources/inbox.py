@@ -1,4 +1,4 @@
-"""The inbox of a source: a folder of JSON-lines files, each forwarded once by each job.
+"""The inbox of a source: JSON-lines files, each forwarded once by each job. This is the one in a folder; `bucket` has the other.
 
 ::
 
@@ -21,12 +21,13 @@ import json
 import os
 import zlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from etl.durable import sync_path, write_durably
-from etl.errors import ConfigurationError, DataError
+from etl.errors import ConfigurationError, DataError, NotFound
 
 SUFFIXES = (".jsonl", ".jsonl.gz")
 OPEN_SUFFIX = ".open"
@@ -35,53 +36,137 @@ RECEIPTS, TORN = "receipts", "torn"
 _BLOCK = 1024 * 1024
 
 
+@dataclass(frozen=True)
+class InboxFile:
+    """A file that is whole. `version` is another one once its content is (empty where the place keeps none)."""
+
+    name: str
+    size: int
+    version: str = ""
+
+
+class Inbox(Protocol):
+    """Where the files of a source are. `place` is how people call it; receipts of jobs stand in the folder `receipts`, named by
+    `stem` of their file."""
+
+    @property
+    def place(self) -> str: ...
+
+    @property
+    def receipts(self) -> Path: ...
+
+    def stem(self, name: str) -> str: ...
+
+    def files(self) -> list[InboxFile]:
+        """The files that are whole, in the order of their names."""
+
+    def fetch(self, file: InboxFile, folder: Path) -> Path:
+        """The file on this machine: where it is, or a copy in `folder`. Raises NotFound where it is not there any more."""
+
+
+@dataclass(frozen=True)
+class FolderInbox:
+    """An inbox in a folder, which holds the receipts too."""
+
+    folder: Path
+
+    @property
+    def place(self) -> str:
+        return str(self.folder)
+
+    @property
+    def receipts(self) -> Path:
+        return self.folder / RECEIPTS
+
+    def stem(self, name: str) -> str:
+        return name
+
+    def files(self) -> list[InboxFile]:
+        return [InboxFile(path.name, path.stat().st_size) for path in finished_files(self.folder)]
+
+    def fetch(self, file: InboxFile, folder: Path) -> Path:
+        path = self.folder / file.name
+        if not path.is_file():
+            raise NotFound("a file of the inbox is gone", where={"file": file.name})
+        return path
+
+
+@dataclass(frozen=True)
+class Look:
+    """The files of an inbox as a job sees them: those it has no receipt for, and those that were written anew since it sent them."""
+
+    pending: list[InboxFile]
+    changed: list[InboxFile]
+
+
+def look(inbox: Inbox, job: str) -> Look:
+    """Which files `job` has to send. A file is done by its name: what is put under that name later is never read."""
+    found = Look([], [])
+    for file in inbox.files():
+        receipt = read_receipt(inbox, file.name, job)
+        if receipt is None:
+            found.pending.append(file)
+        elif "size" in receipt and (receipt["size"], receipt["version"]) != (file.size, file.version):
+            found.changed.append(file)
+    return found
+
+
 def finished_files(folder: Path) -> list[Path]:
-    """The files of an inbox that are whole, in the order of their names. Raises ConfigurationError where there is no folder."""
+    """The files of a folder that are whole, in the order of their names. Raises ConfigurationError where there is no folder."""
     if not folder.is_dir():
         raise ConfigurationError(
             "there is no such inbox", value=str(folder), next_step="name the folder that the receiver writes to, or make it"
         )
-    found = (path for path in folder.iterdir() if path.name.endswith(SUFFIXES) and not path.name.startswith((".", "_")))
-    return sorted((path for path in found if path.is_file()), key=lambda path: path.name)
+    return sorted((path for path in folder.iterdir() if is_finished(path.name) and path.is_file()), key=lambda path: path.name)
 
 
-def pending_files(folder: Path, job: str) -> list[Path]:
-    """The finished files that `job` has no receipt for."""
-    return [path for path in finished_files(folder) if not receipt_path(path, job).is_file()]
+def is_finished(name: str) -> bool:
+    """Whether a file of this name is whole and meant to be read."""
+    return name.endswith(SUFFIXES) and not name.startswith((".", "_"))
 
 
-def load_id(source: str, file: Path) -> str:
-    """The id of the load that a file is: made from its content, so that a copy under another name is the same load."""
+def digest_of(file: Path) -> str:
+    """What the load of a file is called: made from its content, so that a copy under another name is the same load."""
     digest = hashlib.sha256()
     with file.open("rb") as content:
         while block := content.read(_BLOCK):
             digest.update(block)
-    return f"{source}/{digest.hexdigest()[:16]}"
+    return digest.hexdigest()[:16]
 
 
-def receipt_path(file: Path, job: str) -> Path:
+def receipt_path(inbox: Inbox, name: str, job: str) -> Path:
     """Where the receipt of `job` for a file stands. What a job notes before it is done belongs beside it, under another name."""
-    return file.parent / RECEIPTS / job / f"{file.name}.json"
+    return inbox.receipts / job / f"{inbox.stem(name)}.json"
 
 
-def read_receipt(file: Path, job: str) -> dict[str, Any] | None:
+def read_receipt(inbox: Inbox, name: str, job: str) -> dict[str, Any] | None:
     """What `job` wrote when it was done with a file; None while it is not."""
+    return read_note(receipt_path(inbox, name, job))
+
+
+def write_receipt(inbox: Inbox, file: InboxFile, job: str, content: Mapping[str, Any]) -> Path:
+    """Says that `job` is done with a file, durably and at once: from here on the file is not pending for it."""
+    path = receipt_path(inbox, file.name, job)
+    write_note(path, {**content, "size": file.size, "version": file.version})
+    return path
+
+
+def read_note(path: Path) -> dict[str, Any] | None:
+    """What `write_note` wrote; None where it has not."""
     try:
-        found: dict[str, Any] = json.loads(receipt_path(file, job).read_text(encoding="utf-8"))
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     return found
 
 
-def write_receipt(file: Path, job: str, content: Mapping[str, Any]) -> Path:
-    """Says that `job` is done with a file, durably and at once: from here on the file is not pending for it."""
-    path = receipt_path(file, job)
+def write_note(path: Path, content: Mapping[str, Any]) -> None:
+    """A small JSON file, replaced as a whole, on disk when this returns."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     write_durably(beside, json.dumps(content, ensure_ascii=False, indent=1).encode() + b"\n")
     beside.replace(path)
     sync_path(path.parent)
-    return path
 
 
 def read_lines(file: Path) -> Iterator[tuple[int, bytes]]:

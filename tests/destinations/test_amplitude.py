@@ -21,7 +21,7 @@ from etl.errors import CredentialsError, FatalError, ServerError, Throttled
 from etl.sandbox.faults import parse_faults
 from etl.sandbox.server import RunningSandbox, running_sandbox
 from etl.sandbox.state import SandboxOptions
-from tests.clients.service import FakeTime, steady
+from tests.clients.service import FakeTime, Reply, Seen, Service, as_json, steady
 
 
 @pytest.fixture
@@ -119,6 +119,31 @@ def test_bad_events_are_rejected_with_amplitudes_reason(endpoint: str, time: Fak
         assert "short" in found[500].reason
         assert {one.code for one in found.values()} == {"refused"}
         assert done.requests == (2 if endpoint == "batch" else done.requests)
+
+
+def test_a_batch_that_names_one_bad_event_at_a_time(time: FakeTime, tmp_path: Path) -> None:
+    """More answers in a row than Python would go deep."""
+    taken: list[str] = []
+
+    def batch(seen: Seen) -> Reply:
+        given = seen.json()["events"]
+        wrong = next((index for index, event in enumerate(given) if event["time"] == "never"), None)
+        if wrong is not None:
+            return as_json(400, code=400, error="Invalid", events_with_invalid_fields={"time": [wrong]})
+        taken.extend(event["insert_id"] for event in given)
+        return as_json(code=200, events_ingested=len(given))
+
+    service, receipt = Service(), Receipt(tmp_path / "receipt.jsonl")
+    service.on("/batch", batch)
+    given = [bad(n, time="never") if n % 1000 else one for n, one in enumerate(events(2000))]
+    try:
+        with AmplitudeClient("key", None, base_url=service.url, clock=time.clock) as client:
+            done = deliver_amplitude(given, client, receipt, options=AmplitudeOptions(BATCH, retry=steady()), clock=time.clock)
+    finally:
+        service.stop()
+    assert (done.acknowledged, done.rejected, done.requests) == (2, 1998, 2000)
+    assert taken == ["e-0", "e-1000"]
+    assert {one.reason for one in receipt.rejections.values()} == {"time is not valid"}
 
 
 def test_one_throttled_device_does_not_hold_up_the_others(time: FakeTime, tmp_path: Path) -> None:

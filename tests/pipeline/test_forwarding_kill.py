@@ -20,7 +20,7 @@ from etl.sandbox.faults import parse_faults
 from etl.sandbox.people import SampleSpec
 from etl.sandbox.server import running_sandbox
 from etl.sandbox.state import SandboxOptions
-from tests.pipeline.forwards import put, quick_command, rejects_of, webhook, write_forwarding
+from tests.pipeline.forwards import put, quick_clock, quick_command, rejects_of, webhook, write_forwarding
 
 ROOT = Path(__file__).parents[2]
 EVENTS = int(os.environ.get("PROFILEMILL_FORWARDED", "3000"))
@@ -62,7 +62,9 @@ def test_every_good_event_once_and_every_bad_one_with_its_reason(name: str, tmp_
     # Each once for certain, whatever chance has of the shares.
     faults = [f"{route}:{fault}:1" for fault in ("503", "stored", throttled)]
     faults += [f"{route}:503:{3 * OFTEN}%", f"{route}:stored:{2 * OFTEN}%", f"{route}:{throttled}:{OFTEN}%"]
-    with running_sandbox(SandboxOptions(sample=SampleSpec(people=2, events=0), faults=parse_faults(faults))) as running:
+    # The sandbox refuses throttled senders for as long as the job waits.
+    options = SandboxOptions(sample=SampleSpec(people=2, events=0), faults=parse_faults(faults), clock=quick_clock())
+    with running_sandbox(options) as running:
         jobs = write_forwarding(tmp_path, running.url)
         for file in range(FILES):
             numbers = range(file * SHARE, (file + 1) * SHARE)

@@ -382,6 +382,66 @@ def test_what_was_kept_before_the_answer_failed_counts_once(browse, event, fault
     assert (found["stored"], found["duplicates"]) == (1, 1)
 
 
+def test_what_cannot_be_kept_leaves_the_fault_to_the_next_request(browse, event):
+    browser = browse("httpapi:stored")
+    assert send(browser, event | {"time": "never"}).status_code == 400
+    assert [send(browser, event).status_code for _ in range(2)] == [500, 200]
+
+
+def test_a_share_of_the_events_is_throttled_each_once(browse, hand):
+    browser = browse("httpapi:throttled:10%", events_per_second=None)
+    events = [{"event_type": "a", "user_id": f"user-{n}", "device_id": f"phone-{n}", "insert_id": f"i-{n}"} for n in range(1000)]
+    refused = send(browser, *events).json()
+    slow = refused["throttled_events"]
+    assert 70 <= len(slow) <= 130 and refused["code"] == 429
+    assert refused["throttled_users"] == {f"user-{n}": 31 for n in slow} and len(refused["throttled_devices"]) == len(slow)
+    rest = [event for n, event in enumerate(events) if n not in slow]
+    assert send(browser, *rest).status_code == 200, "everybody else may go at once"
+    other = {"event_type": "a", "user_id": f"user-{slow[0]}", "insert_id": "another event of somebody who waits"}
+    assert send(browser, other).json()["throttled_events"] == [0]
+    hand.time += timedelta(seconds=29)
+    assert send(browser, events[slow[0]]).status_code == 429
+    hand.time += timedelta(seconds=1)
+    assert send(browser, *(events[n] for n in slow)).status_code == 200
+    assert browser.get("/_sandbox/tracked").json()["stored"] == 1000
+
+
+def test_a_share_of_the_events_is_silenced_or_uses_up_a_day(browse, hand):
+    events = [{"event_type": "a", "user_id": f"user-{n}", "insert_id": f"i-{n}"} for n in range(500)]
+    silent = browse("batch:silenced:10%")
+    silenced = send(silent, *events, path="/batch").json()["silenced_events"]
+    assert 25 <= len(silenced) <= 80
+    assert send(silent, *(event for n, event in enumerate(events) if n not in silenced), path="/batch").status_code == 200
+    daily = browse("batch:daily:10%")
+    over = send(daily, *events, path="/batch").json()["exceeded_daily_quota_users"]
+    assert 25 <= len(over) <= 80
+    assert send(daily, *(event for event in events if event["user_id"] not in over), path="/batch").status_code == 200
+    hand.time += timedelta(days=1)
+    assert send(daily, *(event for event in events if event["user_id"] in over), path="/batch").status_code == 200
+
+
+@pytest.mark.parametrize("how", ["query", "form-data"])
+def test_identifications_come_by_get_and_as_form_data_too(browse, hand, event, how):
+    browser = browse(export_delay=timedelta(0))
+    form = {"api_key": "key", "identification": json.dumps([{"user_id": "u-1042", "user_properties": {"$set": {"plan": "prö; a=1&b"}}}])}
+    url = browser.running.url + "/identify"
+
+    def ask(fields: dict[str, str]) -> requests.Response:
+        if how == "query":
+            return browser.session.get(url, params=fields, timeout=20)
+        return browser.session.post(url, files={name: (None, value) for name, value in fields.items()}, timeout=20)
+
+    assert ask(form).text == "success"
+    assert (ask(form | {"api_key": "other"}).text, ask({"api_key": "key"}).text) == ("invalid_api_key", "missing_event")
+    assert ask({"identification": "{}"}).text == "missing_api_key"
+    long = ask(form | {"identification": json.dumps({"user_id": "u-1042", "user_properties": {"a": "x" * 9000}})})
+    assert long.status_code == (414 if how == "query" else 200)
+    send(browser, event)
+    (row,) = exported(browser, hand, hours=0)
+    assert row["user_properties"]["plan"] == "prö; a=1&b"
+    assert "key" not in str([one["query"] for one in browser.running.state.asked()["requests"] if one["route"] == "identify"])
+
+
 def test_a_share_of_the_requests_fails_evenly(browse, event):
     browser = browse("httpapi:503:25%")
     assert [send(browser, event).status_code for _ in range(8)] == [200, 200, 200, 503, 200, 200, 200, 503]
