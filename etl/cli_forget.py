@@ -44,7 +44,7 @@ def forget(
         screen.print_json(found.as_dict())
     else:
         _show(found)
-    if found.failed:
+    if found.failed or found.forwarded.failed:
         raise typer.Exit(FAILED)
 
 
@@ -76,6 +76,15 @@ def _show(found: Forgotten) -> None:
         ("fragments", found.loads.fragments),
         ("rejects", found.loads.rejects),
     ]
+    forwarded = found.forwarded
+    counted += [(f"inbox {name}", count) for name, count in forwarded.inboxes.items()]
+    of_forwarding = [
+        ("lines of forwarded files", forwarded.lines),
+        ("rejects of forwarding", forwarded.rejects),
+        ("notes beside receipts", forwarded.notes),
+        ("torn files", forwarded.torn),
+    ]
+    counted += [one for one in of_forwarding if one[1]]
     if not found.dry_run:
         counted += [
             ("conflicts", found.conflicts),
@@ -84,7 +93,7 @@ def _show(found: Forgotten) -> None:
             ("old files", found.files),
         ]
     for place, count in counted:
-        table.add_row(place, f"{count:,}")
+        table.add_row(escape(place), f"{count:,}")
     for one in found.destinations:
         table.add_row(f"destination {escape(one.destination)}", "written anew" if one.full else f"{one.deleted:,}")
     out.print(table)
@@ -96,3 +105,5 @@ def _show(found: Forgotten) -> None:
         out.print(f"  {found.mentions:,} records of other people mention one of these identifiers; they stay as they are")
     for name, reason in found.failed.items():
         print_error(f"destination {name} still holds what was removed: {reason}\n  Next: run the same command again")
+    for name, reason in forwarded.failed.items():
+        print_error(f"{name} may still hold what was to be removed: {reason}\n  Next: run the same command again")

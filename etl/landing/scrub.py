@@ -8,6 +8,7 @@ import io
 import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from etl.landing.manifest import Landed
 from etl.landing.readers import inflate, raw_lines
@@ -21,22 +22,26 @@ def without_lines(landed: Landed, gone: Mapping[str, Collection[int]]) -> Landed
         if not lines:
             continue
         path = landed.folder / member
-        table = landed.load.stream == STREAM and member == MEMBERS
-        with path.open("rb") as file:
-            zipped = file.read(2) == b"\x1f\x8b"
         part = path.with_name(f".{path.name}.part")
-        with part.open("wb") as raw:
-            target = gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) if zipped else raw
-            for number, line in _rows(inflate(path)) if table else enumerate(raw_lines(path), start=1):
-                target.write(b"\n" if number in lines else line)
-            if zipped:
-                target.close()
-            raw.flush()
-            os.fsync(raw.fileno())
+        copy_without(path, part, lines, table=landed.load.stream == STREAM and member == MEMBERS)
         part.replace(path)
     if not any(gone.values()):
         return landed
     return replace(landed, size=sum((landed.folder / member).stat().st_size for member in landed.members))
+
+
+def copy_without(path: Path, target: Path, gone: Collection[int], *, table: bool = False) -> None:
+    """Writes a file without the records on the given lines (of a CSV `table`: rows), durably. What is gzip stays gzip."""
+    with path.open("rb") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
+    with target.open("wb") as raw:
+        packed = gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) if zipped else raw
+        for number, line in _rows(inflate(path)) if table else enumerate(raw_lines(path), start=1):
+            packed.write(b"\n" if number in gone else line)
+        if zipped:
+            packed.close()
+        raw.flush()
+        os.fsync(raw.fileno())
 
 
 def _rows(data: bytes) -> Iterator[tuple[int, bytes]]:

@@ -33,6 +33,7 @@ from etl.landing.store import drop_attempts
 from etl.mapping import Mapping, load_mapping
 from etl.mapping.model import GUARD_VALUES
 from etl.pipeline.counting import fields_from, fields_text
+from etl.pipeline.forget_forwarded import NAMES, Forwarded, clean_forwarded
 from etl.pipeline.forget_loads import Cleaning, Removed, clean_loads, rows_of_people
 from etl.pipeline.ingest import attempt_folder
 from etl.pipeline.profiles import build, load_destination, loading
@@ -64,6 +65,7 @@ class Forgotten:
 
     `identifiers` counts those newly suppressed, by name. `mentions` are records of other people that name one of them; they stay.
     `failed` are destinations that could not be brought up to date, with the reason: until that is done they hold the person.
+    `forwarded` tells of inboxes and of files that were sent on.
     """
 
     dry_run: bool
@@ -78,6 +80,7 @@ class Forgotten:
     profiles_changed: int = 0
     destinations: list[LoadReport] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+    forwarded: Forwarded = field(default_factory=Forwarded)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -96,7 +99,7 @@ def forget(
     lake.ensure_folder()
     if not dry_run:
         lake.ensure_writable()
-    _check(lake, keys)
+    _check(project, keys)
     report = Forgotten(dry_run)
     if not lake.root.is_dir():
         raise ConfigurationError("there is no lake yet", where={"lake": lake.root}, next_step="check `lake:` in jobs.yaml")
@@ -118,6 +121,7 @@ def forget(
             store_suppression(lake, suppression)
             shutil.rmtree(lake.root / BESIDE, ignore_errors=True)
         _clean_all(project, suppression, people, report, on_step)
+        report.forwarded = clean_forwarded(project, suppression, dry_run=dry_run, on_step=on_step)
         if dry_run:
             return report
         on_step("building profiles")
@@ -129,8 +133,8 @@ def forget(
     return report
 
 
-def _check(lake: Lake, keys: Sequence[Identifier]) -> None:
-    known = [*namespaces(list(stream_fields(lake).values())), _PROFILE]
+def _check(project: Project, keys: Sequence[Identifier]) -> None:
+    known = [*namespaces(list(stream_fields(project.lake).values())), *(NAMES if project.jobs.forwardings else ()), _PROFILE]
     for name, value in keys:
         if name not in known:
             raise ConfigurationError(f"{name!r} is not an identifier", next_step=f"use {', '.join(known)}")

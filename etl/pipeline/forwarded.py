@@ -9,10 +9,11 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -30,6 +31,8 @@ from etl.settings import Clock
 
 # Each commit adds a file to the table; beyond this many they become one.
 _MOST_FILES = 100
+# What a landed file tells how many lines of people were left out by.
+FORGOTTEN = "forgotten"
 _SUMMED = ("lines", "events", "acknowledged", "rejects", "duplicates", "left_out")
 
 
@@ -65,15 +68,16 @@ def forwarded_counts(lake: Lake, job: str) -> dict[str, Any]:
     return found
 
 
-def land_file(lake: Lake, load: LoadId, file: Path, clock: Clock) -> Landed:
-    """The file in landing, as it is: what an earlier run landed, or a new attempt."""
+def land_file(lake: Lake, load: LoadId, file: Path, clock: Clock, details: Mapping[str, int] = MappingProxyType({})) -> Landed:
+    """The file in landing, as it is: what an earlier run landed, or a new attempt. `details` is kept with a new one."""
     folder = lake.landing / load.folder
     for known in sorted(folder.glob(f"*/{MANIFEST}")) if folder.is_dir() else ():
         return read_manifest(known.parent)
     attempt = secrets.token_hex(8)
     with arriving(lake.landing, attempt) as arrived:
         _link_or_copy(file, arrived / file.name)
-        return place(lake.landing, Landed(load, attempt, arrived, (file.name,), clock.now(), (arrived / file.name).stat().st_size))
+        size = (arrived / file.name).stat().st_size
+        return place(lake.landing, Landed(load, attempt, arrived, (file.name,), clock.now(), size, dict(details)))
 
 
 def commit_files(lake: Lake, job: str, stream: str, settled: Sequence[Settled], clock: Clock) -> None:

@@ -17,8 +17,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from etl.clients.amplitude import BATCH, HTTP_V2
 from etl.destinations.amplitude import AmplitudeOptions, deliver_amplitude
 from etl.destinations.mparticle import deliver_mparticle
@@ -29,8 +27,8 @@ from etl.jobs_forwarding import AmplitudeDestination, ForwardingJob, MparticleDe
 from etl.landing.manifest import Landed, LoadId, slug, write_json
 from etl.mapping import load_mapping
 from etl.mapping.apply import EventMapping
-from etl.pipeline.forwarded import Settled, commit_files, forwarded_among
-from etl.pipeline.inbox_files import journal_path, land
+from etl.pipeline.forwarded import FORGOTTEN, Settled, commit_files, forwarded_among
+from etl.pipeline.inbox_files import journal_path, land, sending
 from etl.pipeline.outgoing import Translated, Translation, bad_line, feed_client, feed_finder, outgoing, source_of
 from etl.pipeline.project import Progress, Project
 from etl.reports import ForwardingReport
@@ -77,7 +75,7 @@ def forward_files(project: Project, name: str, files: Sequence[str], progress: P
     """`run_forwarding` for some files of the inbox. One call at a time for each job: a second one waits."""
     check_forwarding(project, name)
     project.lake.ensure_writable()
-    with FileLock(project.lake.root / f".forwarding-{slug(name)}.lock"):
+    with sending(project.lake, name):
         return _Run(project, name, progress or Progress()).send(files)
 
 
@@ -177,7 +175,8 @@ class _File:
         return self.read and all(self.receipt.knows(key) for key in self.keys)
 
     def counts(self) -> dict[str, Any]:
-        skipped = dict(self.found.skipped)
+        forgotten = self.landed.details.get(FORGOTTEN, 0)
+        skipped = dict(self.found.skipped) | ({FORGOTTEN: forgotten} if forgotten else {})
         return {
             "file": self.file.name,
             "lines": self.found.taken.lines,

@@ -54,11 +54,15 @@ class Suppression:
         hashings = tuple(sorted({*self.hashings, hashing}))
         return Suppression(self.key, self.hashes | {self.hash_of(one) for one in chosen}, names, hashings)
 
+    def holds(self, values: Iterable[str]) -> bool:
+        """Whether one of the values is a suppressed identifier, by whatever name."""
+        return any(self.hash_of((name, value)) in self.hashes for value in values for name in self.namespaces)
+
     def names(self, text: str) -> bool:
         """Whether a text that is no JSON object, a broken line say, holds a suppressed identifier as a whole word."""
         tokens = {found.group(1) or found.group(2) for found in _TOKENS.finditer(text)}
         words = {token for one in tokens if one for token in (one, _unescaped(one))}
-        return any(self.hash_of((name, word)) in self.hashes for word in words for name in self.namespaces)
+        return self.holds(words)
 
     def prepare(self, connection: Connection) -> None:
         """Lets the SQL of this module work on a connection."""

@@ -65,6 +65,13 @@ class BucketInbox:
             )
         return target
 
+    def replace(self, file: InboxFile, content: Path) -> InboxFile:
+        """Puts other content under the key of a file. Raises CredentialsError where the keys may only read."""
+        path = f"{self._root}/{file.name}"
+        with _told(self.url, "written", file.name):
+            self._store.put_file(str(content), path)
+            return self._file(path, self._store.info(path))
+
     @property
     def _root(self) -> str:
         return self.url.partition("://")[2].strip("/")

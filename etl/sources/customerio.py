@@ -13,7 +13,7 @@ from typing import Any
 
 from etl.errors import ConfigurationError
 from etl.faults import nearest
-from etl.sources.webhooks import ADDED, Record, Skipped
+from etl.sources.webhooks import ADDED, Named, Record, Skipped, texts
 
 _METRICS = {
     "customer": "subscribed unsubscribed cio_subscription_preferences_changed",
@@ -70,6 +70,18 @@ def records(webhook: Mapping[str, Any], options: CustomerioOptions) -> Iterator[
             yield Skipped("no_id_or_device")
         else:
             yield {**webhook, "data": {**data, "recipients": recipient} if recipient else data, ADDED: added}
+
+
+def named(webhook: Mapping[str, Any]) -> Named:
+    """Whom an event is about: ids, e-mail addresses and phone numbers, and the devices of a push."""
+    found = webhook.get("data")
+    data = found if isinstance(found, Mapping) else {}
+    identifiers = data.get("identifiers")
+    ids = identifiers if isinstance(identifiers, Mapping) else {}
+    # A recipient of Slack or a webhook is a channel or a URL.
+    recipient = data.get("recipient") if webhook.get("object_type") in ("email", "sms") else None
+    people = texts(data.get("customer_id"), *(ids.get(name) for name in ("id", "email", "cio_id")), data.get("email_address"), recipient)
+    return Named(people, texts(*(one.get("device_id") for one in _recipients(data.get("recipients")))))
 
 
 def _recipients(found: Any) -> list[dict[str, Any]]:

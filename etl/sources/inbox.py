@@ -19,6 +19,7 @@ import gzip
 import hashlib
 import json
 import os
+import shutil
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -63,6 +64,9 @@ class Inbox(Protocol):
     def fetch(self, file: InboxFile, folder: Path) -> Path:
         """The file on this machine: where it is, or a copy in `folder`. Raises NotFound where it is not there any more."""
 
+    def replace(self, file: InboxFile, content: Path) -> InboxFile:
+        """Puts other content under the name of a file, in one step."""
+
 
 @dataclass(frozen=True)
 class FolderInbox:
@@ -89,6 +93,16 @@ class FolderInbox:
         if not path.is_file():
             raise NotFound("a file of the inbox is gone", where={"file": file.name})
         return path
+
+    def replace(self, file: InboxFile, content: Path) -> InboxFile:
+        path = self.folder / file.name
+        beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+        shutil.copyfile(content, beside)
+        sync_path(beside)
+        size = beside.stat().st_size
+        beside.replace(path)
+        sync_path(self.folder)
+        return InboxFile(file.name, size)
 
 
 @dataclass(frozen=True)

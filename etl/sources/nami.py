@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 from etl.errors import ConfigurationError
 from etl.faults import nearest
 from etl.jobs_forwarding import NamiEvent
-from etl.sources.webhooks import ADDED, Record, Skipped
+from etl.sources.webhooks import ADDED, Named, Record, Skipped, texts
 
 EVENT_TYPES: tuple[str, ...] = get_args(NamiEvent)
 UserId = Literal["external_id", "nami_user_id"]
@@ -60,11 +60,22 @@ def records(webhook: Mapping[str, Any], options: NamiOptions) -> Iterator[Record
     yield {**webhook, ADDED: added}
 
 
+def named(webhook: Mapping[str, Any]) -> Named:
+    """Whom an event is about: Nami's own id, every id that the app or a store gave, and the devices."""
+    external = [one.get("value") for one in _members(webhook, "external_ids")]
+    devices = [one.get("id") for one in _members(webhook, "devices")]
+    return Named(texts(webhook.get("user_id"), webhook.get("external_id"), *external), texts(webhook.get("device_id"), *devices))
+
+
+def _members(webhook: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    listed = webhook.get(name)
+    return [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list) else []
+
+
 def _external_id(webhook: Mapping[str, Any]) -> Any:
     """The id that the app gave at login: among `external_ids`, or beside the other members."""
-    listed = webhook.get("external_ids")
-    for one in listed if isinstance(listed, list) else ():
-        if isinstance(one, Mapping) and one.get("key") == "external_id":
+    for one in _members(webhook, "external_ids"):
+        if one.get("key") == "external_id":
             return one.get("value")
     return webhook.get("external_id")
 

@@ -49,11 +49,24 @@ class Taken:
     bad: list[BadLine] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Named:
+    """Whom a webhook is about: the `people` it names, and their `devices`."""
+
+    people: frozenset[str] = frozenset()
+    devices: frozenset[str] = frozenset()
+
+
+def texts(*values: Any) -> frozenset[str]:
+    """The identifiers among values, as text."""
+    return frozenset(str(one) for one in values if isinstance(one, str | int) and not isinstance(one, bool) and str(one))
+
+
 def records_of(lines: Iterable[tuple[int, bytes]], source: Source, taken: Taken) -> Iterator[tuple[int, Record]]:
     """The records of numbered lines, each with its line. What becomes of every line is counted in `taken`."""
     for number, line in lines:
         taken.lines += 1
-        webhook = _object(line)
+        webhook = object_of(line)
         if isinstance(webhook, str):
             taken.bad.append(BadLine(number, webhook, masked(line.decode("utf-8", errors="replace"))))
             continue
@@ -65,8 +78,8 @@ def records_of(lines: Iterable[tuple[int, bytes]], source: Source, taken: Taken)
                 yield number, one
 
 
-def _object(line: bytes) -> dict[str, Any] | str:
-    """The object in a line; the code of what is wrong with it where there is none."""
+def object_of(line: bytes) -> dict[str, Any] | str:
+    """The object in a line; the code of what is wrong with it where there is none: see `BadLine`."""
     try:
         found = json.loads(line.decode("utf-8"))
     except UnicodeDecodeError:
