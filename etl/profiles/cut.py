@@ -28,7 +28,7 @@ class Cut:
             return self.name
         # The file without rows tells the columns where a range has none.
         files = [self.folder / "none.parquet", *sorted(self.folder.glob(f"*/_part={number}/*.parquet"))]
-        return f"read_parquet([{', '.join(quote(str(file)) for file in files)}], hive_partitioning = false)"
+        return f"read_parquet([{', '.join(quote(str(file)) for file in files)}], union_by_name = true, hive_partitioning = false)"
 
     def range(self, number: int) -> str:
         """SQL that is true for the keys of a range."""

@@ -288,7 +288,7 @@ def test_another_lake_replaces_everything(database: str, history: History) -> No
 
 def test_the_queries_on_the_page(postgres: str, history: History) -> None:
     page = (Path(__file__).parents[2] / "docs/destinations.md").read_text(encoding="utf-8")
-    person, events = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
+    person, events, _ = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
     names = {"user, from": "amplitude_user_id, from", "device, from": "amplitude_id, from", "counts,": "amplitude_events,"}
     names |= {"[user, device]": "[amplitude_user_id, amplitude_id]"}
     mapping = lakes.MAPPING
