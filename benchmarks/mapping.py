@@ -33,6 +33,7 @@ from etl.engines.sql import identifier, quote
 from etl.landing.readers import blocks, lines, text_blocks
 from etl.mapping import Mapping, load_mapping, udfs
 from etl.mapping.plan import plan, shredded_table
+from etl.pipeline.reading import MAPPED_BYTES
 from etl.sandbox.data import SampleSpec, export_members
 from etl.settings import packaged_mappings
 
@@ -92,13 +93,21 @@ def _shredded(mapping: Mapping, path: Path, names: str) -> Iterator[Step]:
     how = plan(mapping, shredded=True)
     assert how.wanted is not None
     query = f"SELECT {names} FROM ({how.query('records')})"
+    tables: list[pa.Table] = []
+    size = 0
     for block in text_blocks(path):
         found = shred.shred(block.data, block.starts, how.wanted)
         assert not found.odd.any()
         numbers = np.arange(block.before + 1, block.before + len(found.odd) + 1)
         zeros, times = pa.array(np.zeros(len(numbers), np.int32)), pa.repeat(pa.scalar(_TIME, pa.timestamp("us", tz="UTC")), len(numbers))
         columns = {"load_ix": zeros, "member_ix": zeros, "line": pa.array(numbers), "text": found.lines, "fallback_time": times}
-        yield shredded_table(how, found, columns), query
+        tables.append(shredded_table(how, found, columns))
+        size += len(block.data)
+        if size >= MAPPED_BYTES:
+            yield pa.concat_tables(tables), query
+            tables, size = [], 0
+    if tables:
+        yield pa.concat_tables(tables), query
 
 
 def _without_kernel(mapping: Mapping, path: Path, names: str) -> Iterator[Step]:

@@ -50,7 +50,7 @@ def check(project: Project, *, online: bool = True) -> list[Finding]:
     findings.append(_tried(f"lake {project.lake.root}", project.lake.ensure_writable))
     findings += _forgotten(project)
     if not shred.is_built():
-        slow = "imports take about twice as long: install a C compiler (or the package ziglang) and install profilemill again"
+        slow = "imports take longer: install a C compiler (or the package ziglang) and install profilemill again"
         findings.append(Finding("kernel for JSON lines", note="not built", warnings=(slow,)))
     used = {job.authorization: job for job in project.jobs.imports.values()}
     for authorization, job in used.items() if online else ():

@@ -36,8 +36,8 @@ from etl.records import LONGEST_SHOWN, masked
 from etl.reports import ImportReport
 from etl.settings import Clock
 
-# Raw text in memory at once; the mapped rows take about as much again.
-BATCH_BYTES = 96 * 1024 * 1024
+# Raw text of a batch; its mapped rows and their fragments, all in memory, take a few times as much.
+BATCH_BYTES = 64 * 1024 * 1024
 # gzip of JSON events: a factor seen between 6 and 15. Only the batches' size depends on it.
 _GZIP_FACTOR = 12
 _MOST_LOADS = 200

@@ -27,7 +27,7 @@ _TIME = pa.timestamp("us", tz="UTC")
 # Mapped rows in memory; what is beyond goes to files.
 _ROWS_BYTES = 256 * 1024 * 1024
 # Raw text that is mapped by one statement: planning one takes as long as mapping a few megabytes.
-_MAPPED_BYTES = 32 * 1024 * 1024
+MAPPED_BYTES = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class MappedRecords:
             self._connection.register("rest", piece.rest)
             self._connection.execute("INSERT INTO records SELECT * FROM rest")
             self._connection.unregister("rest")
-        if sum(one.size for one in self._taken) >= _MAPPED_BYTES:
+        if sum(one.size for one in self._taken) >= MAPPED_BYTES:
             self._map_taken()
 
     def finish(self) -> tuple[pa.Table, str]:
