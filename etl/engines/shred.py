@@ -21,6 +21,7 @@ LIBRARY = Path(__file__).with_name("_shred.so")
 _VERSION = 1
 _LEAST_BYTES_OF_A_MEMBER = 6  # `"a":1,`
 _VIEW = 16
+_MOST_NAMES = 1024  # SLOTS / 4 in shred.c
 
 
 class Use(IntEnum):
@@ -111,6 +112,11 @@ def _library() -> ctypes.CDLL | None:
 def is_built() -> bool:
     """Whether the kernel is there; else everything goes the slow way, with the same results."""
     return _library() is not None
+
+
+def takes(wanted: Wanted) -> bool:
+    """Whether `shred` can be called for these."""
+    return is_built() and len(wanted.uses) <= _MOST_NAMES
 
 
 def shred(block: bytes, starts: np.ndarray[Any, np.dtype[np.int64]], wanted: Wanted) -> Shredded:

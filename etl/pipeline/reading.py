@@ -41,8 +41,9 @@ class Piece:
 
 def pieces_of(landed: Landed, load_ix: int, plan: Plan) -> Iterator[Piece]:
     """The records of an attempt, members in their order. Raises DamagedDownload for a damaged member."""
+    fast = plan.wanted is not None and shred.takes(plan.wanted)
     for member_ix, member in enumerate(landed.members):
-        if is_table(landed, member) or not shred.is_built():
+        if is_table(landed, member) or not fast:
             for table in records_of_member(landed, load_ix, member_ix):
                 yield Piece(None, table, table.nbytes)
             continue
@@ -155,7 +156,8 @@ class MappedRecords:
             self._mapped.append(self._map("taken", self.shredded, all_json=True))
             self._connection.unregister("taken")
             self._taken = []
-        if sum(one.nbytes for one in self._mapped if one is not self._mapped[0]) > _ROWS_BYTES:
+        # The first may be in a file already.
+        if sum(one.nbytes for one in self._mapped[1:]) > _ROWS_BYTES:
             self._mapped = [self._on_disk(pa.concat_tables(self._mapped))]
 
     def _on_disk(self, rows_: pa.Table) -> pa.Table:

@@ -177,5 +177,18 @@ def test_damaged_lines(seed: int, tmp_path: Path) -> None:
     _taken_and_odd(EVENTS, b"\n".join(damaged), tmp_path)
 
 
+@pytest.mark.parametrize(("count", "enough"), [(1024, True), (1025, False)])
+def test_more_names_than_there_is_room_for_are_known_beforehand(count: int, enough: bool) -> None:
+    wanted = shred.Wanted({f"n{number}": shred.Use.TEXT for number in range(count)})
+    assert shred.takes(wanted) is enough
+    block, starts = b'{"n0":"a","n1023":7}\n', np.array([0, 21], np.int64)
+    if enough:
+        found = shred.shred(block, starts, wanted)
+        assert (found.texts["n0"].to_pylist(), found.texts["n1023"].to_pylist(), found.texts["n5"].to_pylist()) == (["a"], ["7"], [None])
+    else:
+        with pytest.raises(ValueError, match="1025 names"):
+            shred.shred(block, starts, wanted)
+
+
 def test_the_kernel_is_built() -> None:
     assert shred.is_built(), "`make setup` builds it"
