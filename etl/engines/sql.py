@@ -11,3 +11,8 @@ def quote(text: str) -> str:
 def identifier(name: str) -> str:
     """An SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def named(identifier_: str) -> str:
+    """The name that an SQL identifier (`identifier`) stands for."""
+    return identifier_[1:-1].replace('""', '"') if identifier_.startswith('"') else identifier_

@@ -31,7 +31,7 @@ from etl.pipeline.mapped_rows import by_load, without_duplicates
 from etl.pipeline.reading import Digest, Digests, MappedRecords, pieces_of
 from etl.profiles import sums
 from etl.profiles.fields import StreamFields, of_mapping, remember
-from etl.profiles.fragments import make_fragments, records_query
+from etl.profiles.fragments import make_fragments
 from etl.records import LONGEST_SHOWN, masked
 from etl.reports import ImportReport
 from etl.settings import Clock
@@ -155,13 +155,12 @@ class _Batch:
         found, not_object = mapped.finish()
         found, duplicates = without_duplicates(connection, found)
         connection.register("mapped", found)
-        connection.execute(f"CREATE TEMP VIEW identified AS {records_query('mapped')}")
         rejects = self._rejects(connection, not_object)
         counts = count_loads(connection, mapped.careful, [field.name for field in self.fields.fields], found, rejects)
         leave_out_samples(counts, self.settings.mapping)
         for ix, count in duplicates.items():
             counts[ix]["_duplicates"] = count
-        fragments = make_fragments(connection, "identified", self.fields)
+        fragments = make_fragments(connection, found, self.fields)
         stream = self.lake.stream(self.fields.stream)
         return (
             digests,

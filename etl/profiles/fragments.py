@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from etl.engines.local import Connection, arrow, rows
-from etl.engines.sql import identifier, quote
+from etl.engines.local import Connection
+from etl.engines.sql import identifier, named, quote
 from etl.mapping.model import GUARD_VALUES
+from etl.profiles.columns import merge_columns
 from etl.profiles.fields import StreamFields
-from etl.profiles.merge import Times, alone_query, merge_query
+from etl.profiles.merge import Times, merge_query
+from etl.profiles.runs import groups_by
 
 _KEYS = ("load_ix", "_identity")
 
@@ -54,35 +56,18 @@ def fragments_query(records: str, fields: StreamFields) -> str:
     JOIN (SELECT load_ix, _identity{ids} FROM {records} GROUP BY load_ix, _identity) USING (load_ix, _identity)"""
 
 
-def make_fragments(connection: Connection, identified: str, fields: StreamFields) -> pa.Table:
-    """What `fragments_query` gives of the view or table `identified` (`records_query`).
-
-    Most identities have one record in a load, which is its own fragment, and most others no two records of one time;
-    the full merge, which breaks ties, is for the rest.
-    """
-    ids = "".join(f", min({id_column(name)}) AS {id_column(name)}" for name in fields.by)
-    connection.execute(
-        f"""CREATE OR REPLACE TEMP TABLE identities AS
-        SELECT load_ix, _identity, CASE WHEN count(*) = 1 THEN 'alone' WHEN count(DISTINCT _time) = count(*) THEN 'apart' ELSE 'tied' END
-            AS place{ids}
-        FROM {identified} WHERE _identity IS NOT NULL GROUP BY load_ix, _identity"""
-    )
-    places = {row["place"] for row in rows(connection, "SELECT DISTINCT place FROM identities")}
-
-    def records(place: str) -> str:
-        return f"(SELECT * FROM {identified} SEMI JOIN (FROM identities WHERE place = '{place}') USING (load_ix, _identity))"
-
-    queries = {
-        "alone": lambda: alone_query(records("alone"), _KEYS, fields.fields),
-        "apart": lambda: merge_query(records("apart"), _KEYS, fields.fields, Times.DISTINCT),
-        "tied": lambda: merge_query(records("tied"), _KEYS, fields.fields, Times.OF_RECORDS),
-    }
-    chosen = [f"({queries[place]()})" for place in sorted(places)] or [f"({queries['alone']()})"]
-    return arrow(
-        connection,
-        f"""SELECT merged.*{_ids(fields)}
-        FROM ({" UNION ALL BY NAME ".join(chosen)}) merged JOIN identities USING (load_ix, _identity)""",
-    )
+def make_fragments(connection: Connection, identified: pa.Table, fields: StreamFields) -> pa.Table:
+    """What `fragments_query` gives of those of the identified records that are somebody's, load by load."""
+    somebody = identified.filter(identified["_identity"].is_valid())
+    groups = groups_by(somebody, list(_KEYS))
+    records = somebody.append_column("_records", pa.repeat(pa.scalar(1, pa.int64()), len(somebody)))
+    for name in ("_first", "_last"):
+        records = records.append_column(name, somebody["_time"])
+    merged = merge_columns(connection, records, groups, fields.fields, Times.OF_RECORDS)
+    a_record = pa.array(groups.order[groups.starts])
+    for name in (*_KEYS, *(named(id_column(name)) for name in fields.by)):
+        merged = merged.append_column(name, somebody[name].take(a_record))
+    return merged
 
 
 def _ids(fields: StreamFields) -> str:

@@ -61,12 +61,11 @@ def published_column(field: ProfileField) -> str:
 
 
 class Times(Enum):
-    """What is known of the times of the values to be merged: each row stores them, field by field; or they are the
-    record's `_time`, where rows of one group may have equal ones, or never do (then no tie needs to be broken)."""
+    """What is known of the times of the values to be merged: each row stores them, field by field, or they are the record's
+    `_time`."""
 
     STORED = "stored"
     OF_RECORDS = "of records"
-    DISTINCT = "distinct"
 
 
 def merge_query(source: str, group: Sequence[str], fields: Sequence[ProfileField], times: Times) -> str:
@@ -82,63 +81,11 @@ def merge_query(source: str, group: Sequence[str], fields: Sequence[ProfileField
     parts += [f"map_{n} AS ({(_list if field.kind.is_list else _map)(field, source, keys, times)})" for n, field in enumerate(maps)]
     columns = [*(f"grouped.{key}" for key in group), "_first", "_last", "_records"]
     for field in scalars:
-        columns += _unpacked(field, times)
+        columns += _unpacked(field)
     for n, field in enumerate(maps):
         columns += _capped_list(field, f"map_{n}") if field.kind.is_list else _capped(field, f"map_{n}")
     joins = " ".join(f"LEFT JOIN map_{n} USING ({keys})" for n in range(len(maps)))
     return f"WITH {', '.join(parts)} SELECT {', '.join(columns)} FROM grouped {joins}"
-
-
-def alone_query(source: str, group: Sequence[str], fields: Sequence[ProfileField]) -> str:
-    """SQL for what `merge_query` gives where each record of `source` is the only one of its group."""
-    inner, columns = [*group, "_first", "_last", "CAST(_records AS BIGINT) AS _records"], [*group, "_first", "_last", "_records"]
-    for field in fields:
-        inner += _alone(field)
-        if field.kind.is_list or field.kind.is_map:
-            columns += _capped_list(field, "alone") if field.kind.is_list else _capped(field, "alone")
-        else:
-            columns += state_columns([field])
-    return f"SELECT {', '.join(columns)} FROM (SELECT {', '.join(inner)} FROM {source}) alone"
-
-
-def single_query(source: str, group: Sequence[str], fields: Sequence[ProfileField]) -> str:
-    """SQL for what `merge_query` gives of stored rows where each is the only one of its group: they are what they are, but
-    for the order of keys, and for a capacity that was greater when they were stored."""
-    inner, columns = [*group, "_first", "_last", "_records"], [*group, "_first", "_last", "_records"]
-    for field in fields:
-        names = state_columns([field])
-        inner += [f"{_by_key(name)} AS {name}" for name in names] if field.kind.is_map else names
-        if field.kind.is_list or field.kind.is_map:
-            columns += _capped_list(field, "single") if field.kind.is_list else _capped(field, "single")
-        else:
-            columns += names
-    return f"SELECT {', '.join(columns)} FROM (SELECT {', '.join(inner)} FROM {source}) single"
-
-
-def _by_key(name: str) -> str:
-    """SQL for a map in the order of its keys; null where it has none."""
-    keys = f"map_keys({name})"
-    return f"CASE WHEN list_sort({keys}) = {keys} THEN nullif({name}, map()) ELSE map_from_entries(list_sort(map_entries({name}))) END"
-
-
-def _alone(field: ProfileField) -> list[str]:
-    name, time, parts = identifier(field.name), time_column(field), parts_column(field)
-    if field.kind.is_list:
-        filled = f"CASE WHEN len({name}) > 0 THEN"
-        return [f"{filled} list_sort({name}) END AS {name}", f"{filled} list_transform({name}, lambda e: _time) END AS {time}"]
-    if field.kind.is_map:
-        filled = f"CASE WHEN cardinality({name}) > 0 THEN"
-        beside = [(time, "_time"), (parts, f"[{name}[e]]")]
-        return [f"{filled} {name} END AS {name}", *(f"{filled} {_each(name, sql)} END AS {column}" for column, sql in beside if column)]
-    if field.merge == "count":
-        return [f"CAST({name} IS NOT NULL AS BIGINT) AS {name}"]
-    beside = [(time, "_time"), (parts, f"[{name}]")]
-    return [name, *(f"CASE WHEN {name} IS NOT NULL THEN {sql} END AS {column}" for column, sql in beside if column)]
-
-
-def _each(name: str, sql: str) -> str:
-    """SQL for a map with the keys of the map `name`, and for each key `e` the value `sql`."""
-    return f"map(map_keys({name}), list_transform(map_keys({name}), lambda e: {sql}))"
 
 
 def _text_order(value: str, kind_name: str) -> str:
@@ -174,18 +121,15 @@ def _aggregates(field: ProfileField, times: Times) -> list[str]:
     if field.merge == "count":
         return [f"CAST(sum({value}) AS BIGINT) AS {value}" if stored else f"count({value}) AS {value}"]
     extreme = "max" if field.merge == "latest" else "min"
-    if times is Times.DISTINCT:
-        own_time = f"{extreme}(CASE WHEN {value} IS NOT NULL THEN _time END) AS {time_column(field)}"
-        return [f"arg_{extreme}({value}, _time) AS {value}", own_time]
     time = time_column(field) if stored else "_time"
     packed = f"{{'t': {time}, 'o': {_text_order(value, field.kind_name)}, 'v': {value}}}"
     return [f"{extreme}(CASE WHEN {value} IS NOT NULL THEN {packed} END) AS {value}"]
 
 
-def _unpacked(field: ProfileField, times: Times) -> list[str]:
+def _unpacked(field: ProfileField) -> list[str]:
     name = identifier(field.name)
     if time := time_column(field):
-        return [name, time] if times is Times.DISTINCT else [f"{name}.v AS {name}", f"{name}.t AS {time}"]
+        return [f"{name}.v AS {name}", f"{name}.t AS {time}"]
     parts = parts_column(field)
     return [f"{name}[1] AS {name}", f"{name} AS {parts}"] if parts else [name]
 
@@ -202,8 +146,6 @@ def _map(field: ProfileField, source: str, keys: str, times: Times) -> str:
     if field.merge in ("latest", "oldest"):
         extreme = "max" if field.merge == "latest" else "min"
         ordered = f"{extreme}({{'t': t, 'o': {_text_order('v', field.kind.element or '')}, 'v': v}})"
-        if times is Times.DISTINCT:
-            ordered = f"{{'t': {extreme}(t), 'v': arg_{extreme}(v, t)}}"
         merged = f"SELECT {keys}, k, m.t AS t, m.v AS v FROM (SELECT {keys}, k, {ordered} AS m FROM ({entries}) GROUP BY {keys}, k)"
     else:
         combined = _exact("v", stored) if parts else _added("v") if field.merge == "sum" else f"{field.merge}(v)"

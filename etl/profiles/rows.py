@@ -8,16 +8,17 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from etl.engines.local import Connection
+from etl.engines.local import Connection, arrow
 from etl.lake.layers import Sizes
 from etl.lake.tables import NewFile, Table, relation, schema_of
+from etl.profiles.columns import merge_columns
 from etl.profiles.cut import Cut, cut
 from etl.profiles.fields import ProfileField
-from etl.profiles.merge import Times, merge_query, single_query
+from etl.profiles.merge import Times
 from etl.profiles.packing import PACKED_IDENTIFIERS, packed_identifiers, stored_query, stored_types
+from etl.profiles.runs import groups_by
 from etl.profiles.stored import IDENTIFIERS, PROFILES, short_hash
 
-_GROUP = ("profile_id",)
 _NOBODY = "SELECT '' AS profile_id, FALSE AS _quarantined WHERE FALSE"
 _IDENTIFIERS = "STRUCT(namespace VARCHAR, value VARCHAR, first_seen TIMESTAMPTZ)[]"
 
@@ -45,12 +46,12 @@ class Rows:
         owned = cut(connection, Cut("owned", "profile_id", parts, scratch / "owned"), [owners], self.sizes, IDENTIFIERS.narrow)
         written: list[NewFile] = []
         for part in given:
+            self._merge(connection, given.part(part))
+            query = self._with_identifiers("merged_rows", owned.part(part))
             if recent:
-                query = self._merged(merge_query(given.part(part), _GROUP, self.fields, Times.STORED), owned.part(part))
                 gone = f"SELECT profile_id FROM touched WHERE {given.range(part)} EXCEPT SELECT profile_id FROM {given.part(part)}"
                 written += PROFILES.write_recent(connection, table, f"{query} UNION ALL BY NAME ({self._gone(gone)})")
             else:
-                query = self._merged(self._merged_or_single(given.part(part)), owned.part(part))
                 written += PROFILES.write_base(connection, table, query, part)
         source = relation(table, (file.path for file in written))
         here = f"SELECT profile_id, _quarantined FROM {source} WHERE _records > 0" if source else _NOBODY
@@ -65,21 +66,22 @@ class Rows:
         types |= {"_quarantined": "BOOLEAN", "_build": "BIGINT"}
         return schema_of(connection, f"SELECT {', '.join(f'CAST(NULL AS {type_}) AS {name}' for name, type_ in types.items())}", table)
 
-    def _merged_or_single(self, contributions: str) -> str:
-        """SQL for merged rows where many people have one contribution, which is then all there is to them."""
-        counted = f"SELECT profile_id FROM {contributions} GROUP BY profile_id HAVING count(*)"
-        several, one = (f"(SELECT * FROM {contributions} SEMI JOIN ({counted} {sql}) USING (profile_id))" for sql in ("> 1", "= 1"))
-        merged = merge_query(several, _GROUP, self.fields, Times.STORED)
-        return f"({merged}) UNION ALL BY NAME ({single_query(one, _GROUP, self.fields)})"
+    def _merge(self, connection: Connection, contributions: str) -> None:
+        """Makes `merged_rows`: one for each profile of the contributions."""
+        given = arrow(connection, f"SELECT * FROM {contributions}")
+        groups = groups_by(given, ["profile_id"])
+        merged = merge_columns(connection, given, groups, self.fields, Times.STORED)
+        ids = given["profile_id"].take(pa.array(groups.order[groups.starts]))
+        connection.register("merged_rows", merged.append_column("profile_id", ids))
 
-    def _merged(self, merged: str, owned: str) -> str:
+    def _with_identifiers(self, merged: str, owned: str) -> str:
         columns = ", ".join(["m._records", *stored_query("m", self.fields)])
         return f"""SELECT m.profile_id, m._first AS first_seen, m._last AS last_seen, {columns},
                 i._identifiers, {packed_identifiers("i._identifiers")} AS {PACKED_IDENTIFIERS},
                 i._component, {short_hash("i._component")} AS _component_hash,
                 len(i._identifiers) > {self.max_identifiers} AS _quarantined,
                 CAST({self.build} AS BIGINT) AS _build
-            FROM ({merged}) m JOIN (
+            FROM {merged} m JOIN (
                 SELECT profile_id, min(component) AS _component,
                     list({{'namespace': namespace, 'value': value, 'first_seen': first}} ORDER BY rank, value) AS _identifiers
                 FROM {owned} GROUP BY profile_id) i USING (profile_id)"""

@@ -13,11 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from etl.engines.local import Connection, connect, rows
+from etl.engines.local import Connection, arrow, connect, rows
 from etl.engines.sql import identifier
 from etl.mapping.model import merges_of
+from etl.profiles.columns import merge_columns
 from etl.profiles.fields import ProfileField
-from etl.profiles.merge import Times, alone_query, merge_query, published_column
+from etl.profiles.merge import Times, merge_query, published_column
+from etl.profiles.runs import groups_by
 from etl.profiles.sums import exact_parts, register
 from tests.profiles.lakes import START, plain
 from tests.profiles.reference import Spec, merged
@@ -70,26 +72,40 @@ def test_any_grouping_gives_the_same(connection: Connection, specs: list[Spec], 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(st.sampled_from(SPECS), min_size=6, max_size=6, unique=True),
-    st.lists(st.tuples(records(), st.integers(0, 2)), min_size=1, max_size=8),
+    st.lists(st.tuples(records(), st.integers(0, 4), st.integers(0, 2)), min_size=1, max_size=12),
+    st.integers(0, 3),
 )
-def test_what_is_known_of_times_changes_nothing(
-    connection: Connection, specs: list[Spec], placed: list[tuple[dict[str, Any], int]]
+def test_merging_by_columns_is_merging_by_sql(
+    connection: Connection, specs: list[Spec], placed: list[tuple[dict[str, Any], int, int]], left_out: int
 ) -> None:
-    """Where no two records of a load have one time, and where each has a load of its own, the short ways give the same."""
+    """Records first, then what comes of them; also where the arrays are slices of longer ones."""
+    given_ = [record | {"load": load, "build": (load + build) % 3} for record, load, build in placed]
     fields = fields_of(specs)
-    apart = [record | {"time": record["time"] * 10 + number, "load": load, "build": number} for number, (record, load) in enumerate(placed)]
-    _table(connection, specs, apart)
-    whole = merge_query("mapped", ["load"], fields, Times.OF_RECORDS)
-    assert _state(connection, merge_query("mapped", ["load"], fields, Times.DISTINCT)) == _state(connection, whole)
-    each = merge_query("mapped", ["build"], fields, Times.OF_RECORDS)
-    assert _state(connection, alone_query("mapped", ["build"], fields)) == _state(connection, each)
+    _table(connection, specs, given_)
+    records_ = arrow(connection, "SELECT * FROM mapped").slice(min(left_out, len(given_) - 1))
+    loads = _by_columns(connection, records_, ["build", "load"], fields, Times.OF_RECORDS)
+    connection.register("sliced", records_)
+    assert _state(connection, loads, fields) == _state(connection, merge_query("sliced", ["build", "load"], fields, Times.OF_RECORDS), fields)
+    chunks = pa.concat_tables([loads.slice(0, left_out), loads.slice(left_out)])
+    builds = _by_columns(connection, chunks, ["build"], fields, Times.STORED)
+    connection.register("loads_made", loads)
+    assert _state(connection, builds, fields) == _state(connection, merge_query("loads_made", ["build"], fields, Times.STORED), fields)
 
 
-def _state(connection: Connection, query: str) -> list[dict[str, Any]]:
-    """Merged rows; maps without an order, since what was merged once is ordered when it is merged again."""
-    maps = [row["column_name"] for row in rows(connection, f"DESCRIBE {query}") if row["column_type"].startswith("MAP")]
-    found = rows(connection, f"SELECT * FROM ({query}) ORDER BY 1")
-    return [{name: dict(value) if name in maps and value is not None else value for name, value in row.items()} for row in found]
+def _by_columns(connection: Connection, given_: pa.Table, group: list[str], fields: list[ProfileField], times: Times) -> pa.Table:
+    groups = groups_by(given_, group)
+    merged_ = merge_columns(connection, given_, groups, fields, times)
+    for name in group:
+        merged_ = merged_.append_column(name, given_[name].take(pa.array(groups.order[groups.starts])))
+    return merged_
+
+
+def _state(connection: Connection, made: pa.Table | str, fields: list[ProfileField]) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Merged rows in an order of theirs, and the types of their columns."""
+    table = arrow(connection, made) if isinstance(made, str) else made
+    names = sorted(table.column_names)
+    table = table.select(names).sort_by([(name, "ascending") for name in names if name in ("build", "load")])
+    return table.to_pylist(), {name: str(table.schema.field(name).type) for name in names}
 
 
 def _table(connection: Connection, specs: list[Spec], given_: list[dict[str, Any]]) -> None:
