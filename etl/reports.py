@@ -33,7 +33,7 @@ class FieldCounts:
         self.samples = list(dict.fromkeys(self.samples + other.samples))[:MOST_SAMPLES]
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return {**vars(self), "samples": list(self.samples)}
 
 
 @dataclass

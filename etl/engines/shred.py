@@ -10,7 +10,7 @@ import ctypes
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,37 @@ class Wanted:
 
     uses: Mapping[str, Use]
     values: tuple[tuple[str, Read], ...] = ()
+
+    @cached_property
+    def laid_out(self) -> _Layout:
+        """The same as the kernel wants it."""
+        names = list(self.uses)
+        kinds = np.array([self.uses[name] for name in names], np.int32)
+        is_map = kinds == Use.MEMBERS
+        columns = np.where(is_map, np.cumsum(is_map), np.cumsum(~is_map)).astype(np.int32) - 1
+        values = [[one for one in self.values if one[0] == name] for name in names]
+        encoded = [name.encode() for name in names]
+        arrays: dict[str, np.ndarray[Any, Any]] = {
+            "names": np.frombuffer(b"".join(encoded) or b"-", np.uint8),
+            "name_ends": np.cumsum([len(one) for one in encoded], dtype=np.int32),
+            "uses": kinds,
+            "columns": columns,
+            "values": np.array([read for found in values for _, read in found], np.int32),
+            "value_ends": np.cumsum([len(found) for found in values], dtype=np.int32),
+        }
+        placed = list(zip(names, columns.tolist(), is_map.tolist(), strict=True))
+        texts, maps = ([(name, n) for name, n, use in placed if use == wanted] for wanted in (False, True))
+        return _Layout(arrays, texts, maps, [one for found in values for one in found])
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Arrays for the kernel; names of texts and of maps with their columns; values in the order of their columns."""
+
+    arrays: dict[str, np.ndarray[Any, Any]]
+    texts: list[tuple[str, int]]
+    maps: list[tuple[str, int]]
+    values: list[tuple[str, Read]]
 
 
 @dataclass(frozen=True)
@@ -127,27 +158,17 @@ def shred(block: bytes, starts: np.ndarray[Any, np.dtype[np.int64]], wanted: Wan
     library = _library()
     if library is None:
         raise RuntimeError("the kernel of etl.engines.shred is not built")
-    lines = len(starts) - 1
-    names = list(wanted.uses)
-    kinds = np.array([wanted.uses[name] for name in names], np.int32)
-    is_map = kinds == Use.MEMBERS
-    columns = np.where(is_map, np.cumsum(is_map), np.cumsum(~is_map)).astype(np.int32) - 1
-    values = [one for name in names for one in wanted.values if one[0] == name]
-    encoded = [name.encode() for name in names]
-    maps, room = int(is_map.sum()), len(block) // _LEAST_BYTES_OF_A_MEMBER + 1
+    lines, layout = len(starts) - 1, wanted.laid_out
+    names, maps, values = len(wanted.uses), len(layout.maps), layout.values
+    room = len(block) // _LEAST_BYTES_OF_A_MEMBER + 1
     bits = lines // 8 + 1
     # Untouched pages of these take no memory.
     arrays: dict[str, np.ndarray[Any, Any]] = {
         "starts": np.ascontiguousarray(starts, np.int64),
-        "names": np.frombuffer(b"".join(encoded) or b"-", np.uint8),
-        "name_ends": np.cumsum([len(one) for one in encoded], dtype=np.int32),
-        "uses": kinds,
-        "columns": columns,
-        "values": np.array([read for _, read in values], np.int32),
-        "value_ends": np.cumsum([sum(one[0] == name for one in values) for name in names], dtype=np.int32),
+        **layout.arrays,
         "whole": np.empty((lines, _VIEW), np.uint8),
-        "texts": np.empty((len(names) - maps, lines, _VIEW), np.uint8),
-        "text_bits": np.zeros((len(names) - maps, bits), np.uint8),
+        "texts": np.empty((names - maps, lines, _VIEW), np.uint8),
+        "text_bits": np.zeros((names - maps, bits), np.uint8),
         "read": np.empty((len(values), lines), np.int64),
         "read_bits": np.zeros((len(values), bits), np.uint8),
         "member_names": np.empty((maps, room, _VIEW), np.uint8),
@@ -157,11 +178,11 @@ def shred(block: bytes, starts: np.ndarray[Any, np.dtype[np.int64]], wanted: Wan
         "odd": np.zeros(max(lines, 1), np.bool_),
         "data": np.frombuffer(block, np.uint8),
     }
-    sizes = {"lines": lines, "wanted": len(names), "bits": bits, "room": room, "side_room": len(arrays["side"])}
-    counts = {"text_columns": len(names) - maps, "value_columns": len(values), "member_columns": maps}
+    sizes = {"lines": lines, "wanted": names, "bits": bits, "room": room, "side_room": len(arrays["side"])}
+    counts = {"text_columns": names - maps, "value_columns": len(values), "member_columns": maps}
     work = _Work(**{name: array.ctypes.data for name, array in arrays.items()}, **sizes, **counts)
     if library.profilemill_shred(ctypes.byref(work)):
-        raise ValueError(f"{len(names)} names are more than the kernel takes")
+        raise ValueError(f"{names} names are more than the kernel takes")
     rows = int(work.rows)
     buffers = [pa.py_buffer(block), pa.py_buffer(arrays["side"][: work.side_used])]
 
@@ -184,12 +205,8 @@ def shred(block: bytes, starts: np.ndarray[Any, np.dtype[np.int64]], wanted: Wan
 
     return Shredded(
         lines=texts(arrays["whole"], rows),
-        texts={name: texts(arrays["texts"][n], rows, arrays["text_bits"][n]) for name, n, use in _each(names, columns, is_map) if not use},
+        texts={name: texts(arrays["texts"][n], rows, arrays["text_bits"][n]) for name, n in layout.texts},
         values={one: read(n) for n, one in enumerate(values)},
-        members={name: members(n) for name, n, use in _each(names, columns, is_map) if use},
+        members={name: members(n) for name, n in layout.maps},
         odd=arrays["odd"][:lines],
     )
-
-
-def _each(names: list[str], columns: np.ndarray[Any, Any], is_map: np.ndarray[Any, Any]) -> zip[tuple[str, int, bool]]:
-    return zip(names, columns.tolist(), is_map.tolist(), strict=True)

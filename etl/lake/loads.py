@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
 
 import pyarrow as pa
 
-from etl.engines.local import connect, rows
+from etl.engines.local import Connection, connect, rows
 from etl.engines.sql import quote
 from etl.errors import LakeConflict
 from etl.lake.layout import Lake
-from etl.lake.tables import CommitConflict, commit, files_of, new_token, relation, version_of, write_file
+from etl.lake.tables import CommitConflict, commit, files_of, new_token, relation, version_of, write_rows
 
 # The stream of files that were sent on: they have no rows in the lake, and no profile comes of them.
 FORWARDING = "forwarding"
@@ -67,21 +67,21 @@ class Load:
 _SCHEMA = pa.schema([(column.name, _TYPES[str(column.type)]) for column in fields(Load)])
 
 
-def all_loads(lake: Lake, *, forwarded: bool = False, named: Iterable[str] | None = None) -> list[Load]:
+def all_loads(
+    lake: Lake, *, forwarded: bool = False, named: Iterable[str] | None = None, connection: Connection | None = None
+) -> list[Load]:
     """Every row ever committed, oldest first; with `named` only those of these loads.
 
     Files that were sent on are among them only where `forwarded` asks for it: there are many, and nothing else reads them.
+    Who has a `connection` gives it: opening one takes longer than reading does.
     """
     source = relation(lake.loads, (file.path for file in files_of(lake.loads) if forwarded or file.partition["stream"] != FORWARDING))
     if source is None:
         return []
     names = ", ".join(column.name for column in fields(Load))
     chosen = "" if named is None else f"WHERE load IN ({', '.join(quote(name) for name in named) or quote('')})"
-    connection = connect()
-    try:
-        return [Load(**row) for row in rows(connection, f"SELECT {names} FROM {source} {chosen} ORDER BY sequence, load")]
-    finally:
-        connection.close()
+    with contextlib.nullcontext(connection) if connection else contextlib.closing(connect()) as database:
+        return [Load(**row) for row in rows(database, f"SELECT {names} FROM {source} {chosen} ORDER BY sequence, load")]
 
 
 def in_force(committed: Iterable[Load], up_to: int | None = None) -> dict[str, Load]:
@@ -89,12 +89,14 @@ def in_force(committed: Iterable[Load], up_to: int | None = None) -> dict[str, L
     return {row.load: row for row in committed if up_to is None or row.sequence <= up_to}
 
 
-def current_loads(lake: Lake, *, forwarded: bool = False) -> dict[str, Load]:
+def current_loads(lake: Lake, *, forwarded: bool = False, connection: Connection | None = None) -> dict[str, Load]:
     """The loads in force now, by load id; files that were sent on where `forwarded` asks for them."""
-    return in_force(all_loads(lake, forwarded=forwarded))
+    return in_force(all_loads(lake, forwarded=forwarded, connection=connection))
 
 
-def commit_loads(lake: Lake, new: Sequence[Load], still_wanted: Callable[[Load, Load | None], bool]) -> list[Load]:
+def commit_loads(
+    lake: Lake, new: Sequence[Load], still_wanted: Callable[[Load, Load | None], bool], *, connection: Connection | None = None
+) -> list[Load]:
     """Puts loads in force in one commit, and returns those that were.
 
     `still_wanted(new, in_force_now)` is asked for each load whenever another writer was faster, so that two runs that
@@ -102,7 +104,7 @@ def commit_loads(lake: Lake, new: Sequence[Load], still_wanted: Callable[[Load, 
     """
     for _ in range(_ATTEMPTS):
         version = version_of(lake.loads)
-        now = in_force(all_loads(lake, forwarded=True, named=[load.load for load in new]))
+        now = in_force(all_loads(lake, forwarded=True, named=[load.load for load in new], connection=connection))
         wanted = [load for load in new if still_wanted(load, now.get(load.load))]
         if not wanted:
             return []
@@ -140,14 +142,8 @@ def rewrite_loads(lake: Lake, change: Callable[[Load], Load]) -> int:
 
 
 def _append(lake: Lake, numbered: Sequence[Load], version: int, remove: Sequence[str] = ()) -> None:
-    connection = connect()
     written = []
-    try:
-        for stream in sorted({load.stream for load in numbered}):
-            batch = pa.Table.from_pylist([asdict(load) for load in numbered if load.stream == stream], schema=_SCHEMA)
-            connection.register("batch", batch)
-            file = write_file(connection, "SELECT * EXCLUDE (stream) FROM batch", lake.loads, {"stream": stream}, new_token())
-            written += [file] if file else []
-        commit(lake.loads, _SCHEMA, add=written, remove=remove, expected_version=version)
-    finally:
-        connection.close()
+    for stream in sorted({load.stream for load in numbered}):
+        batch = pa.Table.from_pylist([vars(load) for load in numbered if load.stream == stream], schema=_SCHEMA)
+        written.append(write_rows(batch.drop_columns("stream"), lake.loads, {"stream": stream}, new_token()))
+    commit(lake.loads, _SCHEMA, add=written, remove=remove, expected_version=version)

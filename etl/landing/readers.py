@@ -79,9 +79,12 @@ def text_blocks(path: Path, size: int = _BLOCK) -> Iterator[Block]:
         whole = pa.LargeStringArray.from_buffers(1, pa.py_buffer(np.array([0, len(block)], np.int64)), pa.py_buffer(block))
         broken: dict[int, bytes] = {}
         if not _is_text(whole):
-            parts = [block[starts[n] : starts[n + 1]] for n in range(len(starts) - 1)]
-            broken = {n: part for n, part in enumerate(parts) if not _is_utf8(part)}
-            block = b"".join(b" " * (len(part) - 1) + b"\n" if n in broken else part for n, part in enumerate(parts))
+            lines_ = pa.LargeStringArray.from_buffers(len(starts) - 1, pa.py_buffer(starts), pa.py_buffer(block))
+            broken = {n: block[starts[n] : starts[n + 1]] for n in _broken(lines_)}
+            blanked = bytearray(block)
+            for n, part in broken.items():
+                blanked[starts[n] : starts[n + 1]] = b" " * (len(part) - 1) + b"\n"
+            block = bytes(blanked)
         yield Block(block, starts, before, broken)
         before += len(starts) - 1
 
@@ -160,12 +163,16 @@ def _starts(data: bytes) -> np.ndarray[Any, np.dtype[np.int64]]:
     return np.concatenate(([0], np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == 10) + 1)).astype(np.int64)
 
 
-def _is_utf8(line: bytes) -> bool:
-    try:
-        line.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
+def _broken(lines_: pa.LargeStringArray, before: int = 0) -> Iterator[int]:
+    """The numbers of the lines that are not UTF-8: few, so most halves are whole."""
+    if _is_text(lines_):
+        return
+    if len(lines_) == 1:
+        yield before
+        return
+    half = len(lines_) // 2
+    yield from _broken(lines_.slice(0, half), before)
+    yield from _broken(lines_.slice(half), before + half)
 
 
 def _is_text(array: pa.Array) -> bool:

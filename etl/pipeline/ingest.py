@@ -87,7 +87,7 @@ class _Batch:
             connection, _ = workspace
             udfs.register(connection)
             sums.register(connection)
-            before = current_loads(self.lake)
+            before = current_loads(self.lake, connection=connection)
             # What is loaded already is compared before it is mapped; most of it is as it was.
             known = [] if self.settings.remap else [ix for ix, one in enumerate(self.landed) if str(one.load) in before]
             digests = self._digests_of(connection, known)
@@ -129,17 +129,17 @@ class _Batch:
         digests, counts, made = self._map(workspace, kept)
         loads = [self._row(ix, digests[ix], counts.get(ix, {})) for ix in kept]
         with self.lake.writing():
-            committed = self._commit(loads, [self._written(table, rows_) for table, rows_ in made])
+            committed = self._commit(workspace[0], loads, [self._written(table, rows_) for table, rows_ in made])
             self._forget([row.attempt for row in loads if row.attempt not in {one.attempt for one in committed}], with_fragments=True)
             self._forget([before[row.load].attempt for row in committed if row.load in before], with_fragments=False)
         self._account(committed, before)
         return committed
 
-    def _commit(self, loads: list[Load], written: list[Written]) -> list[Load]:
+    def _commit(self, connection: Connection, loads: list[Load], written: list[Written]) -> list[Load]:
         for table, schema, files in written:
             if files:
                 commit(table, schema, add=files)
-        return commit_loads(self.lake, loads, lambda new, old: self._wanted(new.lines, new.digest, old))
+        return commit_loads(self.lake, loads, lambda new, old: self._wanted(new.lines, new.digest, old), connection=connection)
 
     def _map(self, workspace: Workspace, kept: list[int]) -> tuple[dict[int, Digest], dict[int, dict[str, Any]], list[Made]]:
         """Maps the records of the kept attempts. Lines and digest of each, what came of them, and the rows for the tables;
@@ -153,7 +153,7 @@ class _Batch:
         if not any(one.lines for one in digests.values()):
             return digests, {}, []
         found, not_object = mapped.finish()
-        found, duplicates = without_duplicates(connection, found)
+        found, duplicates = without_duplicates(found)
         connection.register("mapped", found)
         rejects = self._rejects(connection, not_object)
         counts = count_loads(connection, mapped.careful, [field.name for field in self.fields.fields], found, rejects)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from etl.engines.local import Connection, arrow, rows
-
-_PLACE = "CAST(member_ix AS BIGINT) * 4294967296 + line"
+from etl.engines.sorting import groups_by, whole
 
 
 def by_load(table: pa.Table) -> dict[int, pa.Table]:
@@ -24,25 +22,17 @@ def by_load(table: pa.Table) -> dict[int, pa.Table]:
     return {ix: pa.concat_tables(parts) for ix, parts in sorted(runs.items())}
 
 
-def without_duplicates(connection: Connection, mapped: pa.Table) -> tuple[pa.Table, dict[int, int]]:
+def without_duplicates(mapped: pa.Table) -> tuple[pa.Table, dict[int, int]]:
     """Keeps the last row of each key within a load; how many rows went, per load."""
-    connection.register("keyed", mapped.select(["load_ix", "member_ix", "line", "_key"]))
-    connection.execute(
-        f"""CREATE OR REPLACE TEMP TABLE repeated AS SELECT load_ix, _key, max({_PLACE}) AS last, count(*) - 1 AS extra
-        FROM keyed WHERE _key IS NOT NULL GROUP BY load_ix, _key HAVING count(*) > 1"""
-    )
-    extra = rows(connection, "SELECT load_ix, CAST(sum(extra) AS BIGINT) AS n FROM repeated GROUP BY load_ix")
-    if extra:
-        earlier = f"SELECT load_ix, {_PLACE} AS place FROM keyed JOIN repeated USING (load_ix, _key) WHERE {_PLACE} < last"
-        dropped = _codes(arrow(connection, earlier))
-        places = arrow(connection, f"SELECT load_ix, {_PLACE} AS place FROM keyed")
-        mapped = mapped.filter(pa.array(~np.isin(_codes(places), dropped)))
-    connection.unregister("keyed")
-    return mapped, {row["load_ix"]: row["n"] for row in extra}
-
-
-def _codes(places: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.void]]:
-    """Load and place as one value each."""
-    found = np.empty(len(places), [("load", np.int32), ("place", np.int64)])
-    found["load"], found["place"] = places["load_ix"].to_numpy(), places["place"].to_numpy()
-    return found
+    keyed = np.flatnonzero(np.asarray(whole(mapped["_key"]).is_valid()))
+    some = mapped.select(["load_ix", "member_ix", "line", "_key"]).take(pa.array(keyed))
+    groups = groups_by(some, ["load_ix", "_key"])
+    if groups.count == len(some):
+        return mapped, {}
+    load, member, line = (some[name].to_numpy() for name in ("load_ix", "member_ix", "line"))
+    order = np.lexsort((line, member, groups.of_row))
+    earlier = order[:-1][np.diff(groups.of_row[order]) == 0]
+    kept = np.ones(len(mapped), np.bool_)
+    kept[keyed[earlier]] = False
+    loads, counts = np.unique(load[earlier], return_counts=True)
+    return mapped.filter(pa.array(kept)), dict(zip(loads.tolist(), counts.tolist(), strict=True))

@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from etl.engines.local import Connection, arrow
+from etl.engines.sorting import Groups, Ints, extremes, sorted_by, starts_of, text_codes, whole
 from etl.engines.sql import named
 from etl.profiles.fields import ProfileField
 from etl.profiles.merge import Times, capped_in_state, merge_query, state_columns, time_column
-from etl.profiles.runs import Groups, Ints, extremes, sorted_by, starts_of, text_codes, whole
 
 _MOMENT = pa.timestamp("us", tz="UTC")
 _MOST_SUM = 2**62

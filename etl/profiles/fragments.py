@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from etl.engines.local import Connection
+from etl.engines.sorting import groups_by
 from etl.engines.sql import identifier, named, quote
 from etl.mapping.model import GUARD_VALUES
 from etl.profiles.columns import merge_columns
 from etl.profiles.fields import StreamFields
 from etl.profiles.merge import Times, merge_query
-from etl.profiles.runs import groups_by
 
 _KEYS = ("load_ix", "_identity")
 

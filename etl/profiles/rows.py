@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from etl.engines.local import Connection, arrow
+from etl.engines.sorting import groups_by
 from etl.lake.layers import Sizes
 from etl.lake.tables import NewFile, Table, relation, schema_of
 from etl.profiles.columns import merge_columns
@@ -16,7 +17,6 @@ from etl.profiles.cut import Cut, cut
 from etl.profiles.fields import ProfileField
 from etl.profiles.merge import Times
 from etl.profiles.packing import PACKED_IDENTIFIERS, packed_identifiers, stored_query, stored_types
-from etl.profiles.runs import groups_by
 from etl.profiles.stored import IDENTIFIERS, PROFILES, short_hash
 
 _NOBODY = "SELECT '' AS profile_id, FALSE AS _quarantined WHERE FALSE"

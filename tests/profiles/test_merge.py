@@ -14,12 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from etl.engines.local import Connection, arrow, connect, rows
+from etl.engines.sorting import groups_by
 from etl.engines.sql import identifier
 from etl.mapping.model import merges_of
 from etl.profiles.columns import merge_columns
 from etl.profiles.fields import ProfileField
 from etl.profiles.merge import Times, merge_query, published_column
-from etl.profiles.runs import groups_by
 from etl.profiles.sums import exact_parts, register
 from tests.profiles.lakes import START, plain
 from tests.profiles.reference import Spec, merged
@@ -85,7 +85,9 @@ def test_merging_by_columns_is_merging_by_sql(
     records_ = arrow(connection, "SELECT * FROM mapped").slice(min(left_out, len(given_) - 1))
     loads = _by_columns(connection, records_, ["build", "load"], fields, Times.OF_RECORDS)
     connection.register("sliced", records_)
-    assert _state(connection, loads, fields) == _state(connection, merge_query("sliced", ["build", "load"], fields, Times.OF_RECORDS), fields)
+    assert _state(connection, loads, fields) == _state(
+        connection, merge_query("sliced", ["build", "load"], fields, Times.OF_RECORDS), fields
+    )
     chunks = pa.concat_tables([loads.slice(0, left_out), loads.slice(left_out)])
     builds = _by_columns(connection, chunks, ["build"], fields, Times.STORED)
     connection.register("loads_made", loads)

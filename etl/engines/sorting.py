@@ -43,10 +43,19 @@ def groups_by(table: pa.Table, names: list[str]) -> Groups:
     codes = np.zeros(len(table), np.int64)
     for name in names:
         column = table[name]
-        numbers = column.to_numpy() if pa.types.is_integer(column.type) else text_codes(whole(column))[0]
+        numbers = column.to_numpy() if pa.types.is_integer(column.type) else numbers_of(whole(column))
         codes = codes * (int(numbers.max(initial=0)) + 1) + numbers
-    found, of_row = np.unique(codes, return_inverse=True)
-    return Groups(of_row.astype(np.int64), len(found))
+    order = sorted_by(codes)
+    starts = starts_of(codes[order])
+    of_row = np.empty(len(codes), np.int64)
+    of_row[order] = run_of_each(starts, len(codes))
+    return Groups(of_row, len(starts))
+
+
+def numbers_of(texts: pa.Array) -> Ints:
+    """A number for each text, the same for equal ones. Texts are never null."""
+    numbers: Ints = pc.dictionary_encode(texts).indices.to_numpy().astype(np.int64)
+    return numbers
 
 
 def text_codes(texts: pa.Array) -> tuple[Ints, pa.Array]:
@@ -60,7 +69,9 @@ def text_codes(texts: pa.Array) -> tuple[Ints, pa.Array]:
 
 def whole(column: pa.ChunkedArray) -> pa.Array:
     """A column in one piece."""
-    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+    return (
+        column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+    )
 
 
 def sorted_by(codes: Ints) -> Ints:
@@ -96,4 +107,5 @@ def extremes(starts: Ints, times: Ints, greater: Callable[[Ints], Ints], *, late
     ranks[tied] = greater(found[tied])
     order = np.lexsort((ranks if latest else -ranks, runs))
     lasts = np.append(starts_of(runs)[1:], len(runs)) - 1
-    return found[order[lasts]]
+    counting: Ints = found[order[lasts]]
+    return counting
