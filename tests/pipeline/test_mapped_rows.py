@@ -1,0 +1,44 @@
+"""Rows that came twice, and rows by load, against a plain computation."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from etl.pipeline.mapped_rows import by_load, without_duplicates
+
+Row = tuple[int, int, int, str | None]
+
+
+def _table(rows: list[Row]) -> pa.Table:
+    types = {"load_ix": pa.int32(), "member_ix": pa.int32(), "line": pa.int64(), "_key": pa.string()}
+    columns = {name: pa.array([row[n] for row in rows], type_) for n, (name, type_) in enumerate(types.items())}
+    return pa.table({**columns, "value": pa.array([f"{row[0]}.{row[1]}.{row[2]}" for row in rows], pa.string())})
+
+
+_ROWS = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(1, 400), st.none() | st.sampled_from(["a", "b", "c", "ä"])),
+    max_size=40,
+    unique_by=lambda row: row[:3],
+)
+
+
+@given(_ROWS, st.integers(0, 40))
+def test_of_each_key_the_last_row_of_a_load_is_kept(rows: list[Row], chunk: int) -> None:
+    table = pa.concat_tables([_table(rows[:chunk]), _table(rows[chunk:])])
+    kept, dropped = without_duplicates(table)
+    last: dict[tuple[int, str], Row] = {}
+    for row in sorted(rows, key=lambda row: row[:3]):
+        if row[3] is not None:
+            last[row[0], row[3]] = row
+    expected = [row for row in rows if row[3] is None or last[row[0], row[3]] == row]
+    assert kept.to_pylist() == _table(expected).to_pylist()
+    assert dropped == {load: n for load in {row[0] for row in rows} if (n := sum((row[0] == load) for row in {*rows} - {*expected}))}
+
+
+@given(_ROWS)
+def test_rows_by_load(rows: list[Row]) -> None:
+    assert {ix: part.to_pylist() for ix, part in by_load(_table(rows)).items()} == {
+        ix: _table([row for row in rows if row[0] == ix]).to_pylist() for ix in sorted({row[0] for row in rows})
+    }
