@@ -98,6 +98,10 @@ class Compiler:
         there = self.shredded and self.columns.setdefault(parent, MEMBERS) == MEMBERS
         return self._name_of(parent) if there else None
 
+    def is_members(self, sql: str) -> bool:
+        """Whether SQL is nothing but the name of such a map."""
+        return self.shredded and any(sql == self._name_of(key) for key, type_ in self.columns.items() if type_ == MEMBERS)
+
     def column(self, key: str, type_: str = "VARCHAR") -> str:
         """SQL of a top-level column, read as `type_`. One key has one type; a second type reads it from the text."""
         if self.columns.setdefault(key, type_) != type_:

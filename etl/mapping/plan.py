@@ -44,7 +44,8 @@ class Plan:
 
     `misfits`: fields whose values can fail to fit, with the SQL of their raw text. `shorts`: fields read by a layout with
     a fraction. `guarded`: fields none of whose sources is unguarded, with the SQL over the flags that says whether one was open.
-    `wanted`: of a plan for shredded lines, what they are to have; its records then are what `shredded_table` gives.
+    `wanted`: of a plan for shredded lines, what they are to have; its records then are what `shredded_table` gives. `as_read`:
+    fields of maps that are columns of those as they are, with the column's name.
     """
 
     columns: str
@@ -58,6 +59,7 @@ class Plan:
     guarded: dict[str, str]
     wanted: Wanted | None
     names: dict[str, str]
+    as_read: dict[str, str]
 
     def query(self, records: str, *, all_json: bool = False, with_misfits: bool = False) -> str:
         """The whole statement over the table or query `records`. With `all_json` every line is taken to be JSON, which
@@ -144,6 +146,7 @@ def plan(mapping: Mapping, *, shredded: bool = False) -> Plan:
         guarded={one.field.name: one.open for one in made if one.open is not None},
         wanted=_wanted(compiler) if shredded else None,
         names={key: f"{COLUMN}_{n}" for n, key in enumerate(compiler.columns)},
+        as_read={one.field.name: one.sql for one in made if compiler.is_members(one.sql)},
     )
 
 

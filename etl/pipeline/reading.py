@@ -11,19 +11,24 @@ import pyarrow as pa
 
 from etl.engines import shred
 from etl.engines.local import Connection, InvalidInput, Workspace, arrow, in_order, rows
+from etl.engines.sorting import Ints, whole
+from etl.engines.sql import identifier
 from etl.lake.layout import Lake
 from etl.lake.tables import new_token
 from etl.landing.manifest import Landed
 from etl.landing.members import is_table, records_of_member
 from etl.landing.readers import Block, text_blocks, texts
 from etl.mapping import Mapping
-from etl.mapping.pii import hashed_query
+from etl.mapping.pii import hashed_query, hashing_of
 from etl.mapping.plan import IS_OBJECT, JSON_BUT_NOT_OBJECT, NOT_OBJECT, Plan, plan, shredded_table
 from etl.profiles.fields import StreamFields
 from etl.profiles.fragments import identified_query
 from etl.profiles.privacy import without_suppressed
 
 _TIME = pa.timestamp("us", tz="UTC")
+_MAP = pa.map_(pa.string(), pa.string())
+# Lines that no kernel took, until they are put into the database together.
+_REST_BYTES = 8 * 1024 * 1024
 # Mapped rows in memory; what is beyond goes to files.
 _ROWS_BYTES = 256 * 1024 * 1024
 # Raw text that is mapped by one statement: planning one takes as long as mapping a few megabytes.
@@ -109,7 +114,11 @@ class MappedRecords:
     def __init__(self, workspace: Workspace, lake: Lake, mapping: Mapping, fields: StreamFields, times: Sequence[datetime]) -> None:
         self.careful, self.shredded = plan(mapping), plan(mapping, shredded=True)
         (self._connection, self._scratch), self._lake, self._mapping, self._fields = workspace, lake, mapping, fields
+        # Maps that nothing is done to need not go through the database; what is hashed has to.
+        kept = {} if hashing_of(mapping) else self.shredded.as_read
+        self._as_read = {name: column for name, column in kept.items() if name not in fields.by}
         self._taken: list[Piece] = []
+        self._rest: list[pa.Table] = []
         self._mapped: list[pa.Table] = []
         # In a table of the database, not in Arrow: what does not fit into its memory limit is spilled to disk.
         self._connection.execute("CREATE TEMP TABLE records (load_ix INTEGER, member_ix INTEGER, line BIGINT, text VARCHAR)")
@@ -122,20 +131,19 @@ class MappedRecords:
 
     def add(self, piece: Piece) -> None:
         if piece.taken is not None:
-            self.digests.add(piece.taken)
             self._taken.append(piece)
         if piece.rest.num_rows:
-            self.digests.add(piece.rest)
-            self._connection.register("rest", piece.rest)
-            self._connection.execute("INSERT INTO records SELECT * FROM rest")
-            self._connection.unregister("rest")
+            self._rest.append(piece.rest)
         if sum(one.size for one in self._taken) >= MAPPED_BYTES:
             self._map_taken()
+        if sum(one.nbytes for one in self._rest) >= _REST_BYTES:
+            self._keep_rest()
 
     def finish(self) -> tuple[pa.Table, str]:
         """The rows of all records, those that were taken in the order they came; and SQL that is true for the lines of
         `records` that are no records."""
         self._map_taken()
+        self._keep_rest()
         if self._mapped:
             # Lines that were left out are often no JSON at all, so each is looked at first.
             odd = self._map("records", self.careful, all_json=False) if self._has_odd() else None
@@ -150,10 +158,25 @@ class MappedRecords:
     def _has_odd(self) -> bool:
         return bool(rows(self._connection, f"SELECT 1 FROM records WHERE {IS_OBJECT} LIMIT 1"))
 
+    def _keep_rest(self) -> None:
+        if self._rest:
+            rest = pa.concat_tables(self._rest)
+            self.digests.add(rest)
+            self._connection.register("rest", rest)
+            self._connection.execute("INSERT INTO records SELECT * FROM rest")
+            self._connection.unregister("rest")
+            self._rest = []
+
     def _map_taken(self) -> None:
         if self._taken:
-            self._connection.register("taken", pa.concat_tables([piece.taken for piece in self._taken]))
-            self._mapped.append(self._map("taken", self.shredded, all_json=True))
+            taken = pa.concat_tables([piece.taken for piece in self._taken])
+            self.digests.add(taken)
+            self._connection.register("taken", taken)
+            found = self._map("taken", self.shredded, all_json=True, without=list(self._as_read))
+            places = pa.array(_places(found, taken))
+            for name, column in self._as_read.items():
+                found = found.append_column(name, whole(taken[column]).cast(_MAP).take(places))
+            self._mapped.append(found if not self._mapped else found.select(self._mapped[0].schema.names))
             self._connection.unregister("taken")
             self._taken = []
         # The first may be in a file already.
@@ -167,10 +190,25 @@ class MappedRecords:
             writer.write_table(rows_)
         return pa.ipc.open_file(pa.memory_map(path)).read_all()
 
-    def _map(self, records: str, how: Plan, *, all_json: bool) -> pa.Table:
+    def _map(self, records: str, how: Plan, *, all_json: bool, without: Sequence[str] = ()) -> pa.Table:
         mapped = how.query(records, all_json=all_json, with_misfits=True)
         hashed = f"({hashed_query(self._connection, mapped, self._mapping)})"
         found = without_suppressed(self._connection, self._lake, identified_query(hashed, self._fields), self._fields.by)
+        if without:
+            found = f"SELECT * EXCLUDE ({', '.join(map(identifier, without))}) FROM ({found})"
         # So that the rows of one load stay together.
         with in_order(self._connection):
             return arrow(self._connection, found)
+
+
+def _places(mapped: pa.Table, records: pa.Table) -> Ints:
+    """Where the mapped records stand among all, which are in the order of loads, members and lines. Some may be left out,
+    and threads bring them out of their order."""
+    lines = int(max(records["line"].to_numpy().max(), 1)) + 1
+    members = int(records["member_ix"].to_numpy().max()) + 1
+    codes = (
+        (table["load_ix"].to_numpy().astype(np.int64) * members + table["member_ix"].to_numpy()) * lines + table["line"].to_numpy()
+        for table in (records, mapped)
+    )
+    found: Ints = np.searchsorted(*codes)
+    return found
