@@ -118,10 +118,11 @@ def write_file(
     return NewFile(relative, rows, partition)
 
 
-def write_rows(rows: pa.Table, table: Table, partition: Mapping[str, str], name: str) -> NewFile:
-    """Writes rows (at least one, without the partition columns) beside the committed files."""
+def write_rows(rows: pa.Table, table: Table, partition: Mapping[str, str], name: str, *, repeats: bool = True) -> NewFile:
+    """Writes rows (at least one, without the partition columns) beside the committed files. `repeats`: whether values come often
+    enough that numbering them saves something."""
     relative, target = _place_of(table, partition, name)
-    pq.write_table(rows, target, compression="zstd", compression_level=1)
+    pq.write_table(rows, target, compression="zstd", compression_level=1, use_dictionary=repeats)
     return NewFile(relative, len(rows), partition)
 
 

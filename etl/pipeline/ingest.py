@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from etl.engines.local import Connection, Workspace, arrow
+from etl.engines.memory import give_back
 from etl.groups import groups_of
 from etl.lake.attempts import file_name, remove_attempts
 from etl.lake.layout import Lake
@@ -37,7 +38,7 @@ from etl.reports import ImportReport
 from etl.settings import Clock
 
 # Raw text of a batch; its mapped rows and their fragments, all in memory, take a few times as much.
-BATCH_BYTES = 64 * 1024 * 1024
+BATCH_BYTES = 48 * 1024 * 1024
 # gzip of JSON events: a factor seen between 6 and 15. Only the batches' size depends on it.
 _GZIP_FACTOR = 12
 _MOST_LOADS = 200
@@ -67,6 +68,7 @@ def ingest(settings: Ingest, landed: Sequence[Landed]) -> ImportReport:
     report = ImportReport(settings.job)
     for batch in _batches(landed):
         report.add(_Batch(settings, fields, batch).run())
+        give_back()
     return report
 
 
@@ -153,6 +155,7 @@ class _Batch:
         if not any(one.lines for one in digests.values()):
             return digests, {}, []
         found, not_object = mapped.finish()
+        give_back()
         found, duplicates = without_duplicates(found)
         connection.register("mapped", found)
         rejects = self._rejects(connection, not_object)
@@ -243,7 +246,8 @@ class _Batch:
             for name, value in (("load", str(attempt.load)), ("_attempt", attempt.attempt)):
                 labelled = labelled.append_column(name, pa.repeat(value, len(labelled)))
             partition = {"date": attempt.time.astimezone(UTC).date().isoformat()}
-            files.append(write_rows(labelled, table, partition, file_name(str(attempt.load), attempt.attempt)))
+            name = file_name(str(attempt.load), attempt.attempt)
+            files.append(write_rows(labelled, table, partition, name, repeats=table.path != self.lake.fragments(self.fields.stream).path))
         none = made.slice(0, 0).drop_columns("load_ix")
         for name in ("load", "_attempt"):
             none = none.append_column(name, pa.array([], pa.string()))

@@ -32,7 +32,7 @@ _REST_BYTES = 8 * 1024 * 1024
 # Mapped rows in memory; what is beyond goes to files.
 _ROWS_BYTES = 256 * 1024 * 1024
 # Raw text that is mapped by one statement: planning one takes as long as mapping a few megabytes.
-MAPPED_BYTES = 32 * 1024 * 1024
+MAPPED_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True)

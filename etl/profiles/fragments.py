@@ -58,7 +58,8 @@ def fragments_query(records: str, fields: StreamFields) -> str:
 
 def make_fragments(connection: Connection, identified: pa.Table, fields: StreamFields) -> pa.Table:
     """What `fragments_query` gives of those of the identified records that are somebody's, load by load."""
-    somebody = identified.filter(identified["_identity"].is_valid())
+    known = identified["_identity"]
+    somebody = identified.filter(known.is_valid()) if known.null_count else identified
     groups = groups_by(somebody, list(_KEYS))
     records = somebody.append_column("_records", pa.repeat(pa.scalar(1, pa.int64()), len(somebody)))
     for name in ("_first", "_last"):

@@ -8,14 +8,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from etl.engines.local import Connection, arrow
-from etl.engines.sorting import groups_by
+from etl.engines.local import Connection
 from etl.lake.layers import Sizes
 from etl.lake.tables import NewFile, Table, relation, schema_of
-from etl.profiles.columns import merge_columns
 from etl.profiles.cut import Cut, cut
 from etl.profiles.fields import ProfileField
-from etl.profiles.merge import Times
+from etl.profiles.gathered import Gathered
 from etl.profiles.packing import PACKED_IDENTIFIERS, packed_identifiers, stored_query, stored_types
 from etl.profiles.stored import IDENTIFIERS, PROFILES, short_hash
 
@@ -40,16 +38,16 @@ class Rows:
 
         `assigned` are their identifiers.
         """
-        parts = PROFILES.parts_for(count, self.sizes)
+        gathered = Gathered(connection, self.fields, PROFILES.parts_for(count, self.sizes), scratch, self.sizes)
+        gathered.take(contributions)
         owners = "SELECT profile_id, component, namespace, value, rank, first FROM assigned"
-        given = cut(connection, Cut("contributions", "profile_id", parts, scratch / "contributions"), contributions, self.sizes)
-        owned = cut(connection, Cut("owned", "profile_id", parts, scratch / "owned"), [owners], self.sizes, IDENTIFIERS.narrow)
+        owned = cut(connection, Cut("owned", "profile_id", gathered.parts, scratch / "owned"), [owners], self.sizes, IDENTIFIERS.narrow)
         written: list[NewFile] = []
-        for part in given:
-            self._merge(connection, given.part(part))
+        for part in owned:
+            connection.register("merged_rows", gathered.part(part))
             query = self._with_identifiers("merged_rows", owned.part(part))
             if recent:
-                gone = f"SELECT profile_id FROM touched WHERE {given.range(part)} EXCEPT SELECT profile_id FROM {given.part(part)}"
+                gone = f"SELECT profile_id FROM touched WHERE {owned.range(part)} EXCEPT SELECT profile_id FROM merged_rows"
                 written += PROFILES.write_recent(connection, table, f"{query} UNION ALL BY NAME ({self._gone(gone)})")
             else:
                 written += PROFILES.write_base(connection, table, query, part)
@@ -65,14 +63,6 @@ class Rows:
         types |= {"_identifiers": _IDENTIFIERS, PACKED_IDENTIFIERS: "VARCHAR", "_component": "VARCHAR", "_component_hash": "BIGINT"}
         types |= {"_quarantined": "BOOLEAN", "_build": "BIGINT"}
         return schema_of(connection, f"SELECT {', '.join(f'CAST(NULL AS {type_}) AS {name}' for name, type_ in types.items())}", table)
-
-    def _merge(self, connection: Connection, contributions: str) -> None:
-        """Makes `merged_rows`: one for each profile of the contributions."""
-        given = arrow(connection, f"SELECT * FROM {contributions}")
-        groups = groups_by(given, ["profile_id"])
-        merged = merge_columns(connection, given, groups, self.fields, Times.STORED)
-        ids = given["profile_id"].take(pa.array(groups.order[groups.starts]))
-        connection.register("merged_rows", merged.append_column("profile_id", ids))
 
     def _with_identifiers(self, merged: str, owned: str) -> str:
         columns = ", ".join(["m._records", *stored_query("m", self.fields)])

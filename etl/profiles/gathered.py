@@ -1,0 +1,97 @@
+"""Contributions to profiles, merged as they come, so that what has to be kept is about a row for each profile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from etl.engines.local import Connection
+from etl.engines.sorting import groups_by, sorted_by
+from etl.lake.layers import Sizes, part_of
+from etl.profiles.columns import merge_columns
+from etl.profiles.fields import ProfileField
+from etl.profiles.merge import Times
+
+_ID, _PART = "profile_id", "_part"
+
+
+class Gathered:
+    """The merged contributions of each profile, in `parts` ranges of profile ids.
+
+    They stay in memory as one range while they are few; else they go to one file, that has a batch of rows for each of
+    `most_parts` ranges each time that memory is full.
+    """
+
+    def __init__(self, connection: Connection, fields: Sequence[ProfileField], most_parts: int, folder: Path, sizes: Sizes) -> None:
+        self._fields, self._most_parts, self._rows = fields, most_parts, sizes.rows
+        # Contributions are read from one connection while they are merged on another.
+        self._reading, self._merging = connection, connection.cursor()
+        self._path = folder / "contributions.arrow"
+        self._held: list[pa.Table] = []
+        self._writer: pa.ipc.RecordBatchFileWriter | None = None
+        self._batches = 0
+
+    @property
+    def parts(self) -> int:
+        return self._most_parts if self._writer else 1
+
+    def take(self, queries: Iterable[str]) -> None:
+        """Runs queries for contributions, with `profile_id`, one after the other. All of them have the same columns."""
+        for query in queries:
+            placed = f"SELECT *, {part_of(_ID, self._most_parts)} AS {_PART} FROM ({query})"
+            for chunk in _chunks(self._reading, placed, self._rows):
+                self._held.append(self._merged(chunk))
+                if sum(map(len, self._held)) > self._rows:
+                    self._held = [self._merged(pa.concat_tables(self._held))]
+                if self._most_parts > 1 and len(self._held[0]) > self._rows // 2:
+                    self._put_away()
+
+    def part(self, number: int) -> pa.Table:
+        """The merged rows of a range, with `profile_id`."""
+        rows = self._held
+        if self._writer:
+            if self._held:
+                self._put_away()
+                self._writer.close()
+            reader = pa.ipc.open_file(pa.memory_map(str(self._path)))
+            rows = [pa.Table.from_batches([reader.get_batch(n)]) for n in range(number, self._batches, self._most_parts)]
+        return (rows[0] if len(rows) == 1 else self._merged(pa.concat_tables(rows))).drop_columns(_PART)
+
+    def _merged(self, contributions: pa.Table) -> pa.Table:
+        groups = groups_by(contributions, [_ID])
+        merged = merge_columns(self._merging, contributions, groups, self._fields, Times.STORED)
+        a_row = pa.array(groups.order[groups.starts])
+        for name in (_ID, _PART):
+            merged = merged.append_column(name, contributions[name].take(a_row))
+        return merged
+
+    def _put_away(self) -> None:
+        rows = pa.concat_tables(self._held)
+        self._held = []
+        if self._writer is None:
+            self._writer = pa.ipc.new_file(str(self._path), rows.schema, options=pa.ipc.IpcWriteOptions(compression="lz4"))
+        parts = rows[_PART].to_numpy()
+        ordered = rows.take(pa.array(sorted_by(parts))).combine_chunks()
+        ends = np.cumsum(np.bincount(parts, minlength=self._most_parts)).tolist()
+        for start, end in zip([0, *ends], ends, strict=False):
+            self._writer.write_batch(_batch(ordered.slice(start, end - start)))
+        self._batches += self._most_parts
+
+
+def _batch(rows: pa.Table) -> pa.RecordBatch:
+    return rows.to_batches()[0] if len(rows) else pa.RecordBatch.from_pylist([], schema=rows.schema)
+
+
+def _chunks(connection: Connection, query: str, rows: int) -> Iterator[pa.Table]:
+    """The rows of a query, about so many at a time; at least once, so that the columns are known."""
+    reader = connection.sql(query).to_arrow_reader(min(rows, 20_000))
+    held: list[pa.RecordBatch] = []
+    for batch in reader:
+        held.append(batch)
+        if sum(map(len, held)) >= rows:
+            yield pa.Table.from_batches(held)
+            held = [batch.slice(0, 0)]
+    yield pa.Table.from_batches(held, reader.schema)
