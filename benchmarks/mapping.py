@@ -2,10 +2,10 @@
 
     python benchmarks/mapping.py [--events 100000] [--rounds 5]
 
-All read the same file of JSON lines and make a table of the mapping's 43 fields. By hand it is DuckDB's `read_json`, typed as
-somebody would who knows the data: its properties are flat. The compiled one reads the file as a load does, and once more
-without the kernel; what a load needs besides (record time, key, flags of values that could not be read) is shown apart.
-Checked: all give equal rows.
+All read the same file of JSON lines and make an Arrow table of the mapping's 43 fields. By hand it is DuckDB's `read_json`,
+typed as somebody would who knows the data: its properties are flat. The compiled one reads the file as a load does, and once
+more without the kernel; what a load needs besides (record time, key, flags of values that could not be read, identifiers)
+is shown apart. Checked: all give equal rows.
 """
 
 from __future__ import annotations
@@ -20,20 +20,21 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from by_hand import columns_of
 
-from etl.engines import shred
-from etl.engines.local import Connection, arrow, connect
+from etl.engines.local import Connection, arrow, connect, in_order
 from etl.engines.sql import identifier, quote
-from etl.landing.readers import blocks, lines, text_blocks
+from etl.lake.layout import Lake
+from etl.landing.manifest import Landed, LoadId
+from etl.landing.readers import blocks, lines
 from etl.mapping import Mapping, load_mapping, udfs
-from etl.mapping.plan import plan, shredded_table
-from etl.pipeline.reading import MAPPED_BYTES
+from etl.mapping.plan import plan
+from etl.pipeline.reading import MAPPED_BYTES, MappedRecords, pieces_of, with_maps
+from etl.profiles.fields import of_mapping
 from etl.sandbox.data import SampleSpec, export_members
 from etl.settings import packaged_mappings
 
@@ -50,21 +51,23 @@ def main() -> None:
     times = pa.array([_TIME], pa.timestamp("us", tz="UTC"))
     connection.register("loads", pa.table({"load_ix": pa.array([0], pa.int32()), "fallback_time": times}))
     mapping = load_mapping("amplitude_events", [packaged_mappings()])
-    names = ", ".join(identifier(field.name) for field in mapping.fields)
+    fields = [field.name for field in mapping.fields]
+    names = ", ".join(map(identifier, fields))
     with tempfile.TemporaryDirectory(prefix="profilemill-benchmark-") as folder:
         path = Path(folder) / "events.json"
         _write(path, given.events)
-        candidates: dict[str, Callable[[], None]] = {
-            "by hand": lambda: _fill(connection, [(None, _by_hand(mapping, path))]),
-            "compiled": lambda: _fill(connection, _shredded(mapping, path, names)),
-            "compiled, with what a load needs": lambda: _fill(connection, _shredded(mapping, path, "*")),
-            "compiled, without the kernel": lambda: _fill(connection, _without_kernel(mapping, path, names)),
+        candidates: dict[str, Callable[[], pa.Table]] = {
+            "by hand": lambda: arrow(connection, _by_hand(mapping, path)),
+            "compiled": lambda: _together(_shredded(connection, mapping, path, fields)),
+            "compiled, with what a load needs": lambda: _as_a_load(mapping, path, Path(folder)),
+            "compiled, without the kernel": lambda: _together(_without_kernel(connection, mapping, path, names)),
         }
-        candidates["by hand"]()
-        connection.execute("CREATE TEMP TABLE expected AS FROM made")
+        connection.register("expected", candidates["by hand"]())
         for name, run in candidates.items():
-            run()
-            different = arrow(connection, f"SELECT count(*) AS n FROM (FROM expected EXCEPT ALL SELECT {names} FROM made)")["n"][0].as_py()
+            connection.register("made", run())
+            different = arrow(connection, f"SELECT count(*) AS n FROM (SELECT {names} FROM expected EXCEPT ALL SELECT {names} FROM made)")[
+                "n"
+            ][0].as_py()
             print(f"{name:<34} rows that differ: {different:,}")
         taken: dict[str, list[float]] = {name: [] for name in candidates}
         for _ in range(given.rounds):
@@ -77,46 +80,52 @@ def main() -> None:
         print(f"{name:<34} {middle:6.2f} CPU s   {middle / base:5.2f} x")
 
 
-# A table to be read as `records`, and a query.
-Step = tuple[pa.Table | None, str]
+def _together(tables: Iterable[pa.Table]) -> pa.Table:
+    return pa.concat_tables(list(tables))
 
 
-def _fill(connection: Connection, steps: Iterable[Step]) -> None:
-    """Makes the table `made` of the queries' rows."""
-    for number, (records, query) in enumerate(steps):
-        if records is not None:
-            connection.register("records", records)
-        connection.execute(f"INSERT INTO made {query}" if number else f"CREATE OR REPLACE TEMP TABLE made AS {query}")
-
-
-def _shredded(mapping: Mapping, path: Path, names: str) -> Iterator[Step]:
+def _shredded(connection: Connection, mapping: Mapping, path: Path, fields: list[str]) -> Iterator[pa.Table]:
     how = plan(mapping, shredded=True)
-    assert how.wanted is not None
-    query = f"SELECT {names} FROM ({how.query('records')})"
-    tables: list[pa.Table] = []
+    columns = ", ".join(identifier(name) for name in fields if name not in how.as_read)
+    taken: list[pa.Table] = []
     size = 0
-    for block in text_blocks(path):
-        found = shred.shred(block.data, block.starts, how.wanted)
-        assert not found.odd.any()
-        numbers = np.arange(block.before + 1, block.before + len(found.odd) + 1)
-        zeros, times = pa.array(np.zeros(len(numbers), np.int32)), pa.repeat(pa.scalar(_TIME, pa.timestamp("us", tz="UTC")), len(numbers))
-        columns = {"load_ix": zeros, "member_ix": zeros, "line": pa.array(numbers), "text": found.lines, "fallback_time": times}
-        tables.append(shredded_table(how, found, columns))
-        size += len(block.data)
-        if size >= MAPPED_BYTES:
-            yield pa.concat_tables(tables), query
-            tables, size = [], 0
-    if tables:
-        yield pa.concat_tables(tables), query
+    with in_order(connection):
+        for piece in [*pieces_of(_landed(path), 0, how), None]:
+            if piece is not None:
+                assert piece.taken is not None
+                assert piece.rest.num_rows == 0
+                taken.append(piece.taken)
+                size += piece.size
+            if taken and (piece is None or size >= MAPPED_BYTES):
+                records = pa.concat_tables(taken)
+                connection.register("records", records)
+                found = arrow(connection, f"SELECT {columns}, load_ix, member_ix, line FROM ({how.query('records')})")
+                yield with_maps(found, records, how.as_read).select(fields)
+                taken, size = [], 0
 
 
-def _without_kernel(mapping: Mapping, path: Path, names: str) -> Iterator[Step]:
+def _as_a_load(mapping: Mapping, path: Path, folder: Path) -> pa.Table:
+    lake = Lake(folder / "lake")
+    with lake.workspace() as workspace:
+        udfs.register(workspace[0])
+        mapped = MappedRecords(workspace, lake, mapping, of_mapping(mapping), [_TIME])
+        for piece in pieces_of(_landed(path), 0, mapped.shredded):
+            mapped.add(piece)
+        return mapped.finish()[0]
+
+
+def _landed(path: Path) -> Landed:
+    return Landed(LoadId("amplitude_events", "shop", "2022-11-21T00"), "attempt", path.parent, (path.name,), _TIME)
+
+
+def _without_kernel(connection: Connection, mapping: Mapping, path: Path, names: str) -> Iterator[pa.Table]:
     query = f"SELECT {names} FROM ({plan(mapping).query('records', all_json=True)})"
     before = 0
     for block in blocks(path):
         records = lines(block, 0, 0, before)
         before += records.num_rows
-        yield records, query
+        connection.register("records", records)
+        yield arrow(connection, query)
 
 
 def _write(path: Path, events: int) -> None:
@@ -144,7 +153,7 @@ def _by_hand(mapping: Mapping, path: Path) -> str:
     return f"SELECT {selected} FROM read_json({quote(str(path))}, {options})"
 
 
-def _cpu(action: Callable[[], object]) -> float:
+def _cpu(action: Callable[[], pa.Table]) -> float:
     before = resource.getrusage(resource.RUSAGE_SELF)
     action()
     after = resource.getrusage(resource.RUSAGE_SELF)

@@ -26,6 +26,7 @@ COLUMN = "_c"
 VALUE_COLUMN = "_t"
 READS = {"date": Read.DATE, "int": Read.INT, "number": Read.NUMBER, "bool": Read.BOOL}
 _SHARED = re.compile(r"\b_s([0-9]+)_[0-9]+\b")
+_BARE = re.compile(f"(?:{COLUMN}|{VALUE_COLUMN})_[0-9]+")
 # Names with more dots than this have too many readings to spell out; the interpreter finds them.
 _MOST_STEPS = 5
 # The type of a column of members.
@@ -46,6 +47,12 @@ class Form(Enum):
 class Sql:
     text: str
     form: Form
+
+
+def is_bare(sql: str) -> bool:
+    """Whether SQL is but the name of a column of the record, or of a value read from one. Another name for it would be planned
+    for nothing."""
+    return _BARE.fullmatch(sql) is not None
 
 
 def json_path(parts: tuple[str, ...]) -> str:
@@ -74,6 +81,8 @@ class Compiler:
 
         It must not need the message time, which stands above everything shared.
         """
+        if is_bare(sql):
+            return sql
         level = 1 + max((int(found) for found in _SHARED.findall(sql)), default=0)
         while len(self._levels) < level:
             self._levels.append({})

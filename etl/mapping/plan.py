@@ -20,7 +20,7 @@ import pyarrow as pa
 from etl.engines.shred import Shredded, Use, Wanted
 from etl.engines.sql import identifier, quote
 from etl.errors import MappingError
-from etl.mapping.compile import COLUMN, MEMBERS, VALUE_COLUMN, Compiler
+from etl.mapping.compile import COLUMN, MEMBERS, VALUE_COLUMN, Compiler, is_bare
 from etl.mapping.functions.todate import FULL_LAYOUT, full_layout_value
 from etl.mapping.kinds import KINDS
 from etl.mapping.layouts import short_fraction
@@ -138,7 +138,7 @@ def plan(mapping: Mapping, *, shredded: bool = False) -> Plan:
         columns=quote(json.dumps(columns, ensure_ascii=False)) if columns else "",
         levels=(*compiler.levels(), times),
         guards={name: sql for one in made for name, sql in one.guards.items()},
-        values={one.value: one.sql for one in made},
+        values={one.value: one.sql for one in made if one.value != one.sql},
         selected=("_time > _upload + INTERVAL 1 DAY AS _early", *(sql for one in made for sql in one.selected)),
         where=where,
         misfits={one.field.name: one.raw for one in made if one.raw is not None},
@@ -165,13 +165,13 @@ class _Columns:
 
     def __init__(self, compiler: Compiler, field: Field, place: int) -> None:
         self.field = field
-        self.value = f"_v_{place}"
         names = [identifier(f"_guard_{field.name}_{n}") if source.guard else None for n, source in enumerate(field.sources)]
         guarded = list(zip(field.sources, names, strict=True))
         self.guards = {name: f"({compiler.condition(one.guard.node)}) IS TRUE" for one, name in guarded if one.guard and name}
         values = [_if(name, compiler.field(one.expression.node, field.kind)) for one, name in guarded]
         # Of several sources the last that gives a value counts.
         self.sql = values[0] if len(values) == 1 else f"coalesce({', '.join(reversed(values))})"
+        self.value = self.sql if is_bare(self.sql) else f"_v_{place}"
         self.open = " OR ".join(self.guards) if None not in names else None
         raws = [(one, _if(name, raw)) for one, name in guarded if (raw := _raw(compiler, one, field)) is not None]
         # What is there as a value does fit.

@@ -151,7 +151,7 @@ class _Batch:
         for ix in kept:
             for piece in pieces_of(self.landed[ix], ix, mapped.shredded):
                 mapped.add(piece)
-        digests = mapped.digests.of(kept)
+        digests = mapped.digests(kept)
         if not any(one.lines for one in digests.values()):
             return digests, {}, []
         found, not_object = mapped.finish()

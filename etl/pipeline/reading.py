@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Mapping as Mapping_
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -127,7 +128,7 @@ class MappedRecords:
             "fallback_time": pa.array([time.astimezone(UTC) for time in times], _TIME),
         }
         self._connection.register("loads", pa.table(loads))
-        self.digests = Digests(self._connection)
+        self._digests = Digests(self._connection)
 
     def add(self, piece: Piece) -> None:
         if piece.taken is not None:
@@ -139,11 +140,15 @@ class MappedRecords:
         if sum(one.nbytes for one in self._rest) >= _REST_BYTES:
             self._keep_rest()
 
+    def digests(self, chosen: Iterable[int]) -> dict[int, Digest]:
+        """What `Digests.of` gives for all that was added."""
+        self._put_in()
+        return self._digests.of(chosen)
+
     def finish(self) -> tuple[pa.Table, str]:
         """The rows of all records, those that were taken in the order they came; and SQL that is true for the lines of
         `records` that are no records."""
-        self._map_taken()
-        self._keep_rest()
+        self._put_in()
         if self._mapped:
             # Lines that were left out are often no JSON at all, so each is looked at first.
             odd = self._map("records", self.careful, all_json=False) if self._has_odd() else None
@@ -158,10 +163,14 @@ class MappedRecords:
     def _has_odd(self) -> bool:
         return bool(rows(self._connection, f"SELECT 1 FROM records WHERE {IS_OBJECT} LIMIT 1"))
 
+    def _put_in(self) -> None:
+        self._map_taken()
+        self._keep_rest()
+
     def _keep_rest(self) -> None:
         if self._rest:
             rest = pa.concat_tables(self._rest)
-            self.digests.add(rest)
+            self._digests.add(rest)
             self._connection.register("rest", rest)
             self._connection.execute("INSERT INTO records SELECT * FROM rest")
             self._connection.unregister("rest")
@@ -170,12 +179,10 @@ class MappedRecords:
     def _map_taken(self) -> None:
         if self._taken:
             taken = pa.concat_tables([piece.taken for piece in self._taken])
-            self.digests.add(taken)
+            self._digests.add(taken)
             self._connection.register("taken", taken)
             found = self._map("taken", self.shredded, all_json=True, without=list(self._as_read))
-            places = pa.array(_places(found, taken))
-            for name, column in self._as_read.items():
-                found = found.append_column(name, whole(taken[column]).cast(_MAP).take(places))
+            found = with_maps(found, taken, self._as_read)
             self._mapped.append(found if not self._mapped else found.select(self._mapped[0].schema.names))
             self._connection.unregister("taken")
             self._taken = []
@@ -199,6 +206,16 @@ class MappedRecords:
         # So that the rows of one load stay together.
         with in_order(self._connection):
             return arrow(self._connection, found)
+
+
+def with_maps(mapped: pa.Table, records: pa.Table, as_read: Mapping_[str, str]) -> pa.Table:
+    """Mapped records with the maps that they have as they were read (`Plan.as_read`)."""
+    places = _places(mapped, records)
+    in_order = len(places) == len(records) and bool((places == np.arange(len(places))).all())
+    for name, column in as_read.items():
+        maps = whole(records[column]).cast(_MAP)
+        mapped = mapped.append_column(name, maps if in_order else maps.take(pa.array(places)))
+    return mapped
 
 
 def _places(mapped: pa.Table, records: pa.Table) -> Ints:
