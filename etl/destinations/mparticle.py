@@ -82,7 +82,7 @@ class _Delivery:
             try:
                 size = len(encoded(out.event)) + 1
             except DataError as error:
-                size, fault = 0, str(error)
+                size, fault = 0, f"{error.what}: {error.value}"
             if size > MOST_BATCH_BYTES:
                 fault = fault or f"the batch has {size:,} bytes; mParticle takes {MOST_BATCH_BYTES:,}"
             if fault is None:
