@@ -78,7 +78,8 @@ class Identifying(AmplitudeBase):
         self._send_form("/groupidentify", ready, "group_properties")
 
     def _identifications(self, given: Mapping[str, Any] | Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        ready = [named(item, self._defaults) for item in as_list(given, "an identification")]
+        ids = {name: value for name, value in self._defaults.items() if name != "session_id"}  # which is of events alone
+        ready = [named(item, ids) for item in as_list(given, "an identification")]
         for index, item in enumerate(ready):
             if not item.get("user_id") and not item.get("device_id"):
                 raise ConfigurationError("An identification needs user_id or device_id", where={"index": index})

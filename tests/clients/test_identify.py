@@ -38,7 +38,7 @@ def test_it_is_a_form_with_all_operations(client: AmplitudeClient, service: Serv
 
 def test_default_ids_are_filled_in(service: Service) -> None:
     service.on(PATH, SUCCESS)
-    with AmplitudeClient(API_KEY, None, base_url=service.url, device_id="phone") as client:
+    with AmplitudeClient(API_KEY, None, base_url=service.url, device_id="phone", session_id=1709338350000) as client:
         client.identify({"user_properties": {"plan": "pro"}})
     assert json.loads(service.seen[0].form()["identification"]) == [{"device_id": "phone", "user_properties": {"plan": "pro"}}]
 

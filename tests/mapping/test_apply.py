@@ -88,7 +88,7 @@ def test_what_is_missing_is_left_out_and_an_empty_list_is_not(tmp_path: Path) ->
         {"user_id": "m"},
         {"user_id": "0"},
     ]
-    assert (counts.events, counts.left_out, counts.misfits) == (3, 1, {"lines[0].amount": 1, "seen": 1})
+    assert (counts.events, counts.left_out, counts.misfits) == (3, 1, {"time": 1, "lines[0].amount": 1, "seen": 1})
 
 
 def test_a_text_that_a_function_cannot_read_did_not_fit(tmp_path: Path) -> None:
