@@ -26,7 +26,6 @@ client_app = typer.Typer(
 client_app.add_typer(cohorts_app, name="cohorts")
 
 FAILED = 1
-MOST_IDENTIFICATIONS = 1024
 
 UserOption = Annotated[str | None, typer.Option("--user-id", metavar="ID", help="The user id, where an object has none.")]
 DeviceOption = Annotated[str | None, typer.Option("--device-id", metavar="ID", help="The device id, where an object has none.")]
@@ -99,7 +98,7 @@ def identify(
     """Set or change properties of users without an event.
 
     Properties are set, or changed by operations: $set, $setOnce, $add, $append, $prepend, $preInsert, $postInsert, $remove, $unset,
-    $clearAll. The two cannot be mixed.
+    $clearAll. The two cannot be mixed. All are checked before the first is sent; a failure tells how many were acknowledged before.
     """
     from etl import client_inputs, screen, screen_client
 
@@ -108,12 +107,11 @@ def identify(
         raise ConfigurationError("name a file of identifications, or the properties of one user, not both")
     ready = [{"user_properties": given}] if input_ is None else list(client_inputs.objects(input_))
     with client_inputs.open_client(authorization, jobs, user_id=user_id, device_id=device_id) as client:
-        for first in range(0, len(ready), MOST_IDENTIFICATIONS):
-            client.identify(ready[first : first + MOST_IDENTIFICATIONS])
+        done = sum(client.identify_all(ready))
     if as_json:
-        screen.print_json({"identified": len(ready)})
+        screen.print_json({"identified": done})
     else:
-        screen.out.print(f"{screen_client.counted(len(ready), 'user')} identified; it shows from their next event on", markup=False)
+        screen.out.print(f"{screen_client.counted(done, 'user')} identified; it shows from their next event on", markup=False)
 
 
 @client_app.command("group-identify", epilog="Example: profilemill client group-identify workspace 56354 --property plan=team")
@@ -162,7 +160,7 @@ def export(
                     sys.stdout.buffer.write(chunk)
             sys.stdout.buffer.flush()
             return
-        with screen.progress("export") as steps:
+        with client_inputs.written(output), screen.progress("export") as steps:
             done = client.export(window.start, window.last_hour, output, on_bytes=steps.on_bytes)
     if as_json:
         screen.print_json({"path": str(done.path), "bytes": done.bytes})

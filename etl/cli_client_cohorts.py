@@ -67,7 +67,7 @@ def download(
     """Download the members of a request once it is ready. Costs no request, however often."""
     from etl import client_inputs, screen
 
-    with client_inputs.open_client(authorization, jobs) as client, screen.progress("cohort") as steps:
+    with client_inputs.open_client(authorization, jobs) as client, client_inputs.written(output), screen.progress("cohort") as steps:
         client.wait_for_cohort(
             request_id, deadline=timedelta(minutes=wait), on_poll=lambda status: steps.on_text(status.text or status.state)
         )
@@ -147,7 +147,7 @@ def usage(authorization: AuthorizationOption = None, jobs: JobsOption = None, as
     from etl import client_inputs, screen, screen_client
 
     with client_inputs.open_client(authorization, jobs) as client:
-        found = client.cohort_usage()
+        found = client.cohort_usage(tolerant=False)
     if as_json:
         screen.print_json(screen_client.plain(found))
     else:

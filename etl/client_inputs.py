@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import json
@@ -69,10 +70,22 @@ def objects(source: Path) -> Iterator[dict[str, Any]]:
         yield item
 
 
+@contextmanager
+def written(target: Path) -> Iterator[None]:
+    """What the block writes there. ConfigurationError, as early as can be, where nothing can be written."""
+    try:
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise ConfigurationError("cannot write the file", value=f"{target}: {error.strerror or error}") from None
+
+
 def ids_in(source: Path) -> list[str]:
     """The ids of a file, one a line (`-`: stdin); blank lines do not count."""
     with _opened(source) as file, _readable(source):
-        return [line.strip() for line in file if line.strip()]
+        return [found for line in file if (found := line.removeprefix("\ufeff").strip())]
 
 
 def properties_of(pairs: Iterable[str], text: str | None) -> dict[str, Any]:
@@ -88,7 +101,7 @@ def properties_of(pairs: Iterable[str], text: str | None) -> dict[str, Any]:
         if not key or not equals:
             raise ConfigurationError("write a property as KEY=VALUE", value=pair[:_SHOWN])
         try:
-            found[key] = json.loads(value)
+            found[key] = _loaded(value)
         except ValueError:
             found[key] = value
     return found
@@ -112,7 +125,10 @@ def event_or_name(text: str) -> str | dict[str, Any]:
 
 def condition(text: str) -> Any:
     """A condition of a segment, as the API's JSON."""
-    return _parsed(text, "option", "--segment")
+    found = _parsed(text, "option", "--segment")
+    if not isinstance(found, dict):
+        raise ConfigurationError("--segment is a JSON object", value=text[:_SHOWN], next_step="with prop, op and values; may be repeated")
+    return found
 
 
 def _opened(source: Path) -> IO[str]:
@@ -134,14 +150,14 @@ def _readable(source: Path) -> Iterator[None]:
 
 def _is_whole(text: str) -> bool:
     try:
-        json.loads(text)
+        _loaded(text)
     except ValueError:
         return False
     return True
 
 
 def _of_lines(first: str, before: int, rest: Iterable[str]) -> Iterator[dict[str, Any]]:
-    yield json.loads(first)
+    yield _loaded(first)
     for number, line in enumerate(rest, start=before + 1):
         if not line.strip():
             continue
@@ -153,7 +169,16 @@ def _of_lines(first: str, before: int, rest: Iterable[str]) -> Iterator[dict[str
 
 def _parsed(text: str, kind: str, place: str) -> Any:
     try:
-        return json.loads(text)
-    except ValueError as error:
+        return _loaded(text)
+    except (ValueError, RecursionError) as error:
         reason = str(error)
     raise ConfigurationError("This is not JSON", where={kind: place}, value=f"{text.strip()[:_SHOWN]} ({reason})")
+
+
+def _loaded(text: str) -> Any:
+    """JSON, and no more: Python's own reader takes NaN and Infinity too, which cannot be sent."""
+    return json.loads(text, parse_constant=_refused)
+
+
+def _refused(name: str) -> Any:
+    raise ValueError(f"JSON has no {name}")

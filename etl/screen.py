@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,8 @@ out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _MOST_NAMED = 5
+# What moves the cursor, colours the screen or turns the direction of writing; line ends and tabs are left.
+_CONTROL = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]")
 
 
 def print_json(content: Any) -> None:
@@ -31,8 +34,13 @@ def print_json(content: Any) -> None:
     out.print(json.dumps(content, ensure_ascii=False, indent=2, default=_json_default), markup=False)
 
 
+def visible(text: str) -> str:
+    """Text in which control characters are U+FFFD: what servers and files hold must not steer a terminal."""
+    return _CONTROL.sub("\ufffd", text)
+
+
 def print_error(text: str) -> None:
-    err.print(f"[bold red]error:[/] {escape(text)}")
+    err.print(f"[bold red]error:[/] {escape(visible(text))}")
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from etl.clients.amplitude import Cohort, CohortUpload, CohortUsage, MembershipChange, Segmentation, UserActivity, UserSearch
-from etl.screen import out
+from etl.screen import out, visible
 
 _MOST_SHOWN = 20
 _SUMMARY = (
@@ -36,7 +36,7 @@ def counted(number: int, noun: str) -> str:
 
 def show_search(found: UserSearch) -> None:
     """How people were found, and a line for each."""
-    out.print(f"{found.type}, {len(found.matches):,} found", markup=False)
+    out.print(visible(f"{found.type}, {len(found.matches):,} found"), markup=False)
     _table(("amplitude_id", "user_id"), ((str(one.amplitude_id), one.user_id or "") for one in found.matches))
 
 
@@ -49,7 +49,7 @@ def show_activity(found: UserActivity, asked: int) -> None:
         value = found.user.get(name)
         if value not in (None, "", [], {}):
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            out.print(f"  {name:<24} {text}", markup=False)
+            out.print(visible(f"  {name:<24} {text}"), markup=False)
     more = ", and Amplitude has more" if found.truncated else ""
     out.print(counted(len(found.events), "event") + more, markup=False)
     rows = (
@@ -66,7 +66,7 @@ def show_segmentation(found: Segmentation) -> None:
     labels = [label if isinstance(label, str) else json.dumps(label, ensure_ascii=False) for label in found.labels]
     headings = ("", *(["value"] if labels in ([], ["0"]) else labels))
     columns = zip(*found.series, strict=True) if found.series else [()] * len(found.x_values)
-    rows = ((x, *(f"{one:,}" for one in values)) for x, values in zip(found.x_values, columns, strict=True))
+    rows = ((x, *map(_number, values)) for x, values in zip(found.x_values, columns, strict=True))
     _table(headings, rows, numbers=True)
 
 
@@ -80,7 +80,7 @@ def show_upload(found: CohortUpload) -> None:
     """The cohort's id, and how many ids are somebody's."""
     out.print(f"cohort {found.cohort_id}: {found.matched:,} of {found.given:,} ids matched", markup=False)
     if found.invalid_ids_sample:
-        out.print(f"  of nobody: {', '.join(found.invalid_ids_sample[:_MOST_SHOWN])}", markup=False)
+        out.print(visible(f"  of nobody: {', '.join(found.invalid_ids_sample[:_MOST_SHOWN])}"), markup=False)
 
 
 def show_change(found: MembershipChange) -> None:
@@ -89,7 +89,7 @@ def show_change(found: MembershipChange) -> None:
         f"cohort {found.cohort_id}: {found.added:,} ids to add, {found.removed:,} to remove, {len(found.skipped):,} skipped", markup=False
     )
     if found.skipped:
-        out.print(f"  of nobody: {', '.join(found.skipped[:_MOST_SHOWN])}", markup=False)
+        out.print(visible(f"  of nobody: {', '.join(found.skipped[:_MOST_SHOWN])}"), markup=False)
 
 
 def show_usage(found: CohortUsage | None) -> None:
@@ -105,8 +105,13 @@ def show_usage(found: CohortUsage | None) -> None:
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: bool = False) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for index, heading in enumerate(headings):
-        table.add_column(escape(heading), justify="right" if numbers and index else "left", overflow="fold")
+        table.add_column(escape(visible(heading)), justify="right" if numbers and index else "left", overflow="fold")
     for row in rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*(escape(visible(cell)) for cell in row))
     if table.row_count:
         out.print(table)
+
+
+def _number(value: Any) -> str:
+    """A value of a series; null where Amplitude has none."""
+    return f"{value:,}" if isinstance(value, int | float) else "" if value is None else str(value)

@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from etl.pipeline.forwarding_status import ForwardingStatus
 from etl.reports import ForwardingReport
-from etl.screen import out
+from etl.screen import out, visible
 
 _MOST_NAMED = 5
 
@@ -40,9 +40,11 @@ def show(report: ForwardingReport) -> None:
         ("left", report.waiting),
         ("unreadable", report.misfits),
     ):
-        for why, count in sorted(found.items(), key=lambda pair: -pair[1])[:_MOST_NAMED]:
-            if count:
-                out.print(f"  {label:<14} {count:>9,}  {escape(why)}")
+        shown = sorted(((why, count) for why, count in found.items() if count), key=lambda pair: -pair[1])
+        if len(shown) > _MOST_NAMED + 1:
+            shown[_MOST_NAMED:] = [(f"others ({len(shown) - _MOST_NAMED:,})", sum(count for _, count in shown[_MOST_NAMED:]))]
+        for why, count in shown:
+            out.print(f"  {label:<14} {count:>9,}  {escape(visible(why))}")
     _show_changed(report.changed)
     for name, text in report.failed.items():
         indented = text.replace("\n", "\n    ")

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from etl.cli import main
-from etl.client_inputs import objects, open_client
+from etl.client_inputs import ids_in, objects, open_client, properties_of
 from etl.errors import ConfigurationError
 from etl.sandbox.amplitude import SandboxOptions
 from etl.sandbox.data import SampleSpec
@@ -342,3 +342,51 @@ def test_lines_are_read_as_they_are_asked_for(tmp_path: Path) -> None:
     assert [next(found), next(found)] == [{"a": 1}, {"a": 2}]
     with pytest.raises(ConfigurationError, match="line 5"):
         next(found)
+
+
+# What others write
+
+
+def test_what_is_no_json_is_named_by_its_line_and_is_a_text_as_a_property(run: Run, sandbox: RunningSandbox) -> None:
+    before = tracked(sandbox)
+    assert properties_of(["n=NaN", "i=-Infinity", "e=1.5"], None) == {"n": "NaN", "i": "-Infinity", "e": 1.5}
+    code, _, text = run("track", "-", stdin='{"event_type": "A", "user_id": "user-1"}\n{"event_type": "A", "time": NaN}\n')
+    assert (code, "line 2" in text, "JSON has no NaN" in text) == (2, True, True)
+    assert tracked(sandbox) == before
+
+
+def test_a_mark_before_the_first_id_is_not_part_of_it(tmp_path: Path) -> None:
+    (tmp_path / "ids.txt").write_bytes(b"\xef\xbb\xbfu-1\r\n\nu-2")
+    assert ids_in(tmp_path / "ids.txt") == ["u-1", "u-2"]
+
+
+@pytest.mark.parametrize("target", ["", "file/x"])
+def test_where_nothing_can_be_written_nothing_is_asked_for(run: Run, tmp_path: Path, target: str) -> None:
+    (tmp_path / "file").write_text("")
+    for arguments in (("export", "--from", "2022-11-21T00", "--to", "2022-11-21T01"), ("cohorts", "download", "r1", "--wait", "0")):
+        code, _, text = run(*arguments, str(tmp_path / target))
+        assert (code, text.startswith("error: cannot write the file: ")) == (2, True)
+
+
+def test_texts_of_others_do_not_steer_the_terminal(run: Run, monkeypatch) -> None:
+    odd = "\x1b[31mred\u202e\x00"
+    service = Service()
+    try:
+        service.on("/api/3/cohorts", as_json(cohorts=[{"id": "x1", "name": odd}]))
+        service.on("/api/2/events/segmentation", as_json(data={"series": [[None]], "seriesLabels": [odd], "xValues": ["2024-03-01"]}))
+        service.on("/api/2/usersearch", as_json(400, error=odd))
+        monkeypatch.setenv("AMPLITUDE_BASE_URL", service.url)
+        code, out, _ = run("cohorts", "list")
+        assert (code, out.splitlines()[-1].split()) == (0, ["x1", "\ufffd[31mred\ufffd\ufffd"])
+        code, out, _ = run("segmentation", "A", "--first", "2024-03-01", "--last", "2024-03-01")
+        assert (code, out.split()) == (0, ["\ufffd[31mred\ufffd\ufffd", "2024-03-01"]), "and a null is no value"
+        code, _, text = run("user-search", "u-1")
+        assert (code, "\x1b" in text) == (1, False)
+        assert run("segmentation", "A", "--first", "2024-03-01", "--last", "2024-03-01", "--segment", "[1]")[0] == 2
+    finally:
+        service.stop()
+
+
+def test_wrong_keys_are_no_unknown_usage(run: Run, monkeypatch) -> None:
+    monkeypatch.setenv("AMPLITUDE_SECRET_KEY", "another-one")
+    assert run("cohorts", "usage")[0] == 2

@@ -61,6 +61,7 @@ from etl.clients.http import Answer
 from etl.clients.meanings import Meaning
 from etl.clients.retry import ONCE, retry
 from etl.errors import (
+    CredentialsError,
     DamagedDownload,
     DataError,
     DeadlineExceeded,
@@ -265,10 +266,17 @@ class AmplitudeClient(Tracking, Identifying, Dashboard, CohortChanges, Amplitude
 
         return retry(attempt, policy=self._retry, clock=self._clock)
 
-    def cohort_usage(self) -> CohortUsage | None:
-        """The requests used this month, if the server tells (its answer is not documented); asks once, never raises."""
+    def cohort_usage(self, *, tolerant: bool = True) -> CohortUsage | None:
+        """The requests used this month, if the server tells (its answer is not documented).
+
+        Asks once. Never raises, unless it is not `tolerant`: then for credentials, and for servers that fail.
+        """
         try:
             return retry(self._usage, policy=ONCE, clock=self._clock)
+        except (CredentialsError, TransientError):
+            if tolerant:
+                return None
+            raise
         except ProfilemillError:
             return None
 

@@ -68,6 +68,12 @@ def surely_not_done(error: TransientError) -> bool:
     return error.status in (429, 503)
 
 
+def in_doubt(error: ProfilemillError, next_step: str) -> None:
+    """Says what to do where a change that must not be made twice may have been made: not to run it again unseen."""
+    if isinstance(error, TransientError) and not surely_not_done(error):
+        error.next_step = next_step
+
+
 def refused_link(answer: Answer) -> ProfilemillError:
     """What a file store's refusal means. Its body quotes the signature, so nothing of it is kept."""
     place = {"status": answer.status, "request": answer.request}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
 
-from etl.clients.amplitude_answers import surely_not_done
+from etl.clients.amplitude_answers import in_doubt, surely_not_done
 from etl.clients.amplitude_base import AmplitudeBase
 from etl.clients.amplitude_tracking import encoded
 from etl.clients.meanings import Meaning
@@ -80,7 +80,12 @@ class CohortChanges(AmplitudeBase):
             body["cg"] = group
         if existing_cohort_id is not None:
             body["existing_cohort_id"] = existing_cohort_id
-        found = self._change("/api/3/cohorts/upload", body, repeatable=existing_cohort_id is not None)
+        try:
+            found = self._change("/api/3/cohorts/upload", body, repeatable=existing_cohort_id is not None)
+        except ProfilemillError as error:
+            if existing_cohort_id is None:
+                in_doubt(error, "the cohort may have been made: look at the list of cohorts before you ask for it again")
+            raise
         cohort_id = found.get("cohortId", found.get("cohort_id"))
         if not isinstance(cohort_id, str | int):
             raise DamagedDownload("Amplitude's answer names no cohort", where={"cohort": name})

@@ -90,7 +90,7 @@ class Dashboard(AmplitudeBase):
                 total = user.get("num_events")
                 more = isinstance(total, int) and total > offset + len(events)
                 break
-        known = bool(events) or str(user.get("canonical_amplitude_id")) == str(amplitude_id)
+        known = bool(events) or (str(user.get("canonical_amplitude_id")) == str(amplitude_id) and not _is_nobody(user))
         return UserActivity(user, tuple(events.values())[:most], more, known)
 
     def event_segmentation(self, query: SegmentationQuery, *, most_cost: int = MOST_COST) -> Segmentation:
@@ -133,6 +133,11 @@ class Dashboard(AmplitudeBase):
                 return user, [event for event in events if isinstance(event, dict)]
 
         return retry(attempt, policy=self._retry, clock=self._clock)
+
+
+def _is_nobody(user: Mapping[str, Any]) -> bool:
+    """Whether this is what Amplitude answers for an id that it does not know: somebody without anything, with the id 1."""
+    return str(user.get("canonical_amplitude_id")) == "1" and not (user.get("num_events") or user.get("user_id") or user.get("device_ids"))
 
 
 def _match(item: object) -> UserMatch | None:

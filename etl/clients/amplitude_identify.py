@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote_plus, urlencode
 
-from etl.clients.amplitude_answers import surely_not_done
+from etl.clients.amplitude_answers import in_doubt, surely_not_done
 from etl.clients.amplitude_base import AmplitudeBase
 from etl.clients.amplitude_names import as_list, named
 from etl.clients.amplitude_tracking import encoded
@@ -18,16 +18,20 @@ from etl.errors import (
     CredentialsError,
     FatalError,
     PayloadTooLarge,
+    ProfilemillError,
     ServerError,
     TransientError,
 )
 from etl.faults import nearest
+from etl.groups import groups_of
 
 REPEATABLE = ("$set", "$setOnce", "$preInsert", "$postInsert", "$remove", "$unset", "$clearAll")
 OPERATIONS = (*REPEATABLE, "$add", "$append", "$prepend")
 MOST_AT_ONCE = 1024
 _FORM = "application/x-www-form-urlencoded"
 _SUCCESS = "success"
+# Of the form's 1 MB; between two identifications stands `%2C`.
+_ROOM, _COMMA = 1_000_000 - 1024, 3
 _MEANINGS = {
     400: Meaning(BadRequest, "Amplitude refused the identification"),
     403: Meaning(FatalError, "Amplitude's firewall refused the identification"),
@@ -45,12 +49,24 @@ class Identifying(AmplitudeBase):
         both. camelCase keys are accepted as by `track`. Raises ConfigurationError before anything is sent. It is sent
         again after a TransientError, but with $add, $append or $prepend only where the server surely did nothing.
         """
-        ready = [named(item, self._defaults) for item in as_list(identifications, "an identification")]
-        for index, item in enumerate(ready):
-            if not item.get("user_id") and not item.get("device_id"):
-                raise ConfigurationError("An identification needs user_id or device_id", where={"index": index})
-            check_properties(item.get("user_properties"), "user_properties", index)
-        self._send_form("/identify", ready, "user_properties")
+        self._send_form("/identify", self._identifications(identifications), "user_properties")
+
+    def identify_all(self, identifications: Iterable[Mapping[str, Any]]) -> Iterator[int]:
+        """Any number of them, as `identify` does, in as few requests as its limits (1,024, 1 MB) allow: how many each held.
+
+        All are checked before the first request. Stops at the first error, whose `where` says how many were
+        `acknowledged` before.
+        """
+        ready = self._identifications(identifications)
+        done = 0
+        try:
+            for part in groups_of(ready, lambda item: len(_quoted(item)) + _COMMA, most_items=MOST_AT_ONCE, most_size=_ROOM):
+                self._send_form("/identify", part, "user_properties")
+                done += len(part)
+                yield len(part)
+        except ProfilemillError as error:
+            error.at(acknowledged=done)
+            raise
 
     def group_identify(self, group_type: str, group_value: str | Iterable[str], group_properties: Mapping[str, Any]) -> None:
         """Sets or changes properties of one group or several of a type, as `identify` does those of users."""
@@ -60,6 +76,15 @@ class Identifying(AmplitudeBase):
         check_properties(group_properties, "group_properties", 0)
         ready = [{"group_type": group_type, "group_value": value, "group_properties": group_properties} for value in values]
         self._send_form("/groupidentify", ready, "group_properties")
+
+    def _identifications(self, given: Mapping[str, Any] | Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        ids = {name: value for name, value in self._defaults.items() if name != "session_id"}  # which is of events alone
+        ready = [named(item, ids) for item in as_list(given, "an identification")]
+        for index, item in enumerate(ready):
+            if not item.get("user_id") and not item.get("device_id"):
+                raise ConfigurationError("An identification needs user_id or device_id", where={"index": index})
+            check_properties(item.get("user_properties"), "user_properties", index)
+        return ready
 
     def _send_form(self, path: str, items: list[dict[str, Any]], key: str) -> None:
         if len(items) > MOST_AT_ONCE:
@@ -83,7 +108,16 @@ class Identifying(AmplitudeBase):
         def worth_it(error: TransientError) -> bool:
             return repeatable or surely_not_done(error)
 
-        retry(attempt, policy=self._retry, clock=self._clock, allowed=worth_it)
+        try:
+            retry(attempt, policy=self._retry, clock=self._clock, allowed=worth_it)
+        except ProfilemillError as error:
+            if not repeatable:
+                in_doubt(error, "it may have been done: look at the properties before it is sent again, which could count twice")
+            raise
+
+
+def _quoted(item: Mapping[str, Any]) -> str:
+    return quote_plus(encoded(item))
 
 
 def check_properties(properties: object, key: str, index: int) -> None:

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 from etl.clients.amplitude_base import AmplitudeBase
@@ -35,7 +36,16 @@ _FORBIDDEN = Meaning(
     "sending it again does not help; check from where it is sent, and what the properties hold",
 )
 _TOO_LARGE = Meaning(PayloadTooLarge, "The upload is too large", "send fewer events at once; one that is too large alone cannot be sent")
-_THROTTLED = Meaning(EventsThrottled, "Some users or devices send too much: Amplitude refused the whole upload")
+_THROTTLED = Meaning(
+    EventsThrottled,
+    "Some users or devices send too much: Amplitude refused the whole upload",
+    "send fewer events of one user or device at once, or take the Batch endpoint",
+)
+_USED_UP = Meaning(
+    EventsThrottled,
+    "The daily quota of some users or devices is used up: Amplitude refused the whole upload",
+    "leave their events out, or send them a day later",
+)
 _INVALID = Meaning(InvalidEvents, "Amplitude refused the upload for some of its events")
 _REFUSED = Meaning(BadRequest, "Amplitude refused the upload")
 _WRONG_KEY = Meaning(CredentialsError, "Amplitude does not know the API key", "check the API key and the region")
@@ -142,7 +152,8 @@ class Tracking(AmplitudeBase):
         if answer.status == 413:
             meaning = _TOO_LARGE
         elif answer.status == 429:
-            meaning = _THROTTLED
+            over = found.get("exceeded_daily_quota_devices") or found.get("exceeded_daily_quota_users")
+            meaning = _USED_UP if over else _THROTTLED
         elif words.lower().startswith("invalid api key") or (words and found.get("missing_field") == "api_key"):
             meaning = _WRONG_KEY
         elif reasons_of(found) or _indexes(found.get("throttled_events")):
@@ -167,20 +178,33 @@ def requests_of(
 ) -> Iterator[list[Mapping[str, Any]]]:
     """The events, in their order, in lists that each fit one request of the endpoint, or the lower limits given.
 
-    An event that is too large even alone comes alone. DataError for an event that cannot be written as JSON.
+    An event that is too large even alone comes alone. DataError for an event that cannot be written as JSON, with its `index`.
     """
     number = min(endpoint.most_events, most_events or endpoint.most_events)
     room = min(endpoint.most_bytes, most_bytes or endpoint.most_bytes) - _ENVELOPE
-    yield from groups_of(events, lambda event: len(encoded(event)) + 1, most_items=number, most_size=room)
+    indexes = count()
+
+    def size(event: Mapping[str, Any]) -> int:
+        index = next(indexes)
+        try:
+            return len(encoded(event)) + 1
+        except DataError as error:
+            error.at(index=index)
+            raise
+
+    yield from groups_of(events, size, most_items=number, most_size=room)
 
 
 def encoded(content: object) -> bytes:
-    """JSON as it is sent: compact, UTF-8. DataError for what JSON does not have, such as dates or NaN."""
+    """JSON as it is sent: compact, UTF-8. DataError for what that does not have: dates, NaN, half a surrogate pair."""
+    step = "give times as epoch milliseconds, and no NaN or infinity"
     try:
         return json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-    except (TypeError, ValueError) as error:
+    except UnicodeEncodeError as error:
+        reason, step = str(error), "a text holds half a surrogate pair: it was cut in the middle of a character"
+    except (TypeError, ValueError, RecursionError) as error:
         reason = str(error)
-    raise DataError("This cannot be written as JSON", value=reason, next_step="give times as epoch milliseconds, and no NaN or infinity")
+    raise DataError("This cannot be written as JSON", value=reason, next_step=step)
 
 
 def reasons_of(found: Mapping[str, Any]) -> dict[int, str]:
@@ -203,7 +227,8 @@ def reasons_of(found: Mapping[str, Any]) -> dict[int, str]:
 def _with_reasons(words: str, reasons: Mapping[int, str]) -> str:
     """Amplitude's words, with its reasons for the first few events."""
     listed = "; ".join(f"event {index}: {reason}" for index, reason in list(reasons.items())[:_MOST_NAMED])
-    return f"{words} ({listed})" if listed else words
+    more = f"; and {len(reasons) - _MOST_NAMED:,} more" if len(reasons) > _MOST_NAMED else ""
+    return f"{words} ({listed}{more})" if listed else words
 
 
 def _count_from(error: InvalidEvents, first: int) -> None:

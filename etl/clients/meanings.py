@@ -15,6 +15,8 @@ from etl.errors import (
     Throttled,
 )
 
+_MOST_NAMED = 5
+
 
 @dataclass(frozen=True)
 class Meaning:
@@ -42,7 +44,8 @@ def default_meaning(status: int) -> Meaning:
 
 
 def details(text: str) -> str:
-    """What an error's body says: `error.metadata.details`, `error.message`, `error` as a text, `errors[].message`, or else all of it."""
+    """What an error's body says: `error.message` and `error.metadata.details` (or the first of its `skipped_ids`), `error` as a text,
+    `errors[].message`, or else all of it."""
     try:
         found = json.loads(text)
     except ValueError:
@@ -54,6 +57,10 @@ def details(text: str) -> str:
     if isinstance(error, dict):
         metadata = error.get("metadata")
         detail = metadata.get("details") if isinstance(metadata, dict) else None
+        skipped = metadata.get("skipped_ids") if isinstance(metadata, dict) else None
+        if not detail and isinstance(skipped, list):
+            more = f" and {len(skipped) - _MOST_NAMED:,} more" if len(skipped) > _MOST_NAMED else ""
+            detail = ", ".join(map(str, skipped[:_MOST_NAMED])) + more
         words = [str(item) for item in (error.get("message"), detail) if item]
         return ": ".join(words) or text
     return error if isinstance(error, str) else text

@@ -101,7 +101,7 @@ class _Delivery:
             try:
                 size = len(encoded(event)) + 1
             except DataError as error:
-                self._refuse([Refusal(out, "not_json", str(error))])
+                self._refuse([Refusal(out, "not_json", f"{error.what}: {error.value}")])
                 continue
             yield Measured(out, size, _senders(event))
 

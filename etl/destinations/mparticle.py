@@ -16,7 +16,7 @@ from etl.clients.mparticle import MOST_BATCH_BYTES, MOST_BATCHES, MOST_REQUEST_B
 from etl.destinations.batches import Measured
 from etl.destinations.mparticle_batch import batch_of, fault_of, is_older
 from etl.destinations.receipts import Delivered, Ledger, Outgoing, Refusal
-from etl.errors import BadRequest, ConfigurationError, DataError, PayloadTooLarge
+from etl.errors import BadRequest, ConfigurationError, DataError, PayloadTooLarge, ProfilemillError
 
 # The brackets, and room for what counts as size on their side.
 _ENVELOPE = 1024
@@ -82,7 +82,7 @@ class _Delivery:
             try:
                 size = len(encoded(out.event)) + 1
             except DataError as error:
-                size, fault = 0, str(error)
+                size, fault = 0, f"{error.what}: {error.value}"
             if size > MOST_BATCH_BYTES:
                 fault = fault or f"the batch has {size:,} bytes; mParticle takes {MOST_BATCH_BYTES:,}"
             if fault is None:
@@ -108,6 +108,9 @@ class _Delivery:
             self._send(feed, historical, batches[:middle])
             self._send(feed, historical, batches[middle:])
             return
+        except ProfilemillError as error:
+            error.at(feed=feed or None)
+            raise
         self.receipt.acknowledge([one.out for one in batches])
         self.done.acknowledged += len(batches)
         self.on_sent(len(batches))

@@ -21,9 +21,13 @@ from etl.mapping.model import Field
 from etl.mapping.model import Mapping as MappingFile
 from etl.mapping.parser import parse
 from etl.mapping.paths import Path, nested, path_of
+from etl.mapping.registry import function_of
 from etl.mapping.scope import Scope
+from etl.mapping.tree import Call, Node
 
 Event = dict[str, Any]
+
+_NOTHING: tuple[Any, ...] = (None, "", [], {})
 
 
 @dataclass
@@ -101,29 +105,40 @@ class EventMapping:
 class _EventField:
     name: str
     path: Path
-    sources: tuple[tuple[Evaluator, str | None], ...]
+    sources: tuple[tuple[Evaluator, str | None, Evaluator | None], ...]
     fit: Callable[[Value], Any]
 
     @staticmethod
     def of(field: Field) -> _EventField:
         path = path_of(field.name)
         assert path is not None  # the mapping is checked
-        sources = tuple((interpreter(one.expression.node), one.guard.text if one.guard else None) for one in reversed(field.sources))
+        sources = tuple(
+            (interpreter(one.expression.node), one.guard.text if one.guard else None, _read_by(one.expression.node))
+            for one in reversed(field.sources)
+        )
         return _EventField(field.name, path, sources, _fit_of(field.kind))
 
     def value(self, scope: Scope, is_open: Callable[[str], bool]) -> tuple[Any, bool]:
         """The value, of several sources the last one's that has one; and whether there was one that did not fit."""
         misfit = False
-        for source, guard in self.sources:
+        for source, guard, given in self.sources:
             if guard is not None and not is_open(guard):
                 continue
             raw = source(scope)
             if raw is None:
+                misfit = misfit or (given is not None and given(scope) not in _NOTHING)
                 continue
             if (value := self.fit(raw)) is not None:
                 return value, misfit
-            misfit = misfit or raw not in ("", [], {})
+            misfit = misfit or raw not in _NOTHING
         return None, misfit
+
+
+def _read_by(node: Node) -> Evaluator | None:
+    """What a function is given that reads a text as something, a date or an address: it did not fit where nothing comes of it."""
+    if isinstance(node, Call) and node.arguments and function_of(node).parses:
+        return interpreter(node.arguments[-1] if node.name == "todate" else node.arguments[0])
+    return None
 
 
 def _fit_of(kind: Kind) -> Callable[[Value], Any]:

@@ -47,7 +47,7 @@ class NamiOptions:
 def records(webhook: Mapping[str, Any], options: NamiOptions) -> Iterator[Record | Skipped]:
     """The record of a webhook. Skipped: `not_selected`, and `no_external_id` or `no_nami_user_id` where the id is missing."""
     event_type = webhook.get("event_type")
-    if event_type not in (options.events or EVENT_TYPES):
+    if not isinstance(event_type, str) or event_type not in (options.events or EVENT_TYPES):
         yield Skipped("not_selected")
         return
     user_id = webhook.get("user_id") if options.user_id == "nami_user_id" else _external_id(webhook)
@@ -55,7 +55,7 @@ def records(webhook: Mapping[str, Any], options: NamiOptions) -> Iterator[Record
         yield Skipped(f"no_{options.user_id}")
         return
     added: Record = {"user_id": str(user_id)}
-    if str(event_type).startswith("user."):
+    if event_type.startswith("user."):
         added |= {name: _ids(webhook[member], id_of) for name, (member, id_of) in _LISTS.items() if isinstance(webhook.get(member), list)}
     yield {**webhook, ADDED: added}
 

@@ -7,6 +7,7 @@ its own under `added`. What they are called on the other side is the mapping's m
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from etl.records import masked
 Record = dict[str, Any]
 
 ADDED = "added"
+
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 @dataclass(frozen=True)
@@ -79,11 +82,24 @@ def records_of(lines: Iterable[tuple[int, bytes]], source: Source, taken: Taken)
 
 
 def object_of(line: bytes) -> dict[str, Any] | str:
-    """The object in a line; the code of what is wrong with it where there is none: see `BadLine`."""
+    """The object in a line; the code of what is wrong with it where there is none: see `BadLine`.
+
+    Half a surrogate pair becomes U+FFFD: a vendor that cuts texts in the middle of an emoji writes one, and UTF-8 has none.
+    """
     try:
         found = json.loads(line.decode("utf-8"))
     except UnicodeDecodeError:
         return "not_utf8"
     except (ValueError, RecursionError):
         return "not_json"
-    return found if isinstance(found, dict) else "not_an_object"
+    if not isinstance(found, dict):
+        return "not_an_object"
+    return {_whole(key): _whole(value) for key, value in found.items()} if _HALF.search(line) else found
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return {_whole(key): _whole(inner) for key, inner in value.items()}
+    return [_whole(inner) for inner in value] if isinstance(value, list) else value

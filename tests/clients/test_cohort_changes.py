@@ -68,7 +68,7 @@ def test_a_refused_change_names_the_cohort(client: AmplitudeClient, service: Ser
     with pytest.raises(errors.BadRequest) as caught:
         client.change_cohort_members("c1", add=["z"], skip_invalid_ids=False)
     assert str(caught.value).startswith("Amplitude refused the ids or the cohort (cohort c1, operation ADD, status 400")
-    assert (caught.value.value, "skipped_ids" in str(caught.value.body)) == ("Some ids are invalid", True)
+    assert (caught.value.value, "skipped_ids" in str(caught.value.body)) == ("Some ids are invalid: z", True)
     service.on(UPLOAD, as_json(404, error={"http_code": 404, "message": "Cohort not found", "metadata": {}}))
     with pytest.raises(errors.NotFound):
         upload(client, existing_cohort_id="c9")
@@ -103,3 +103,10 @@ def test_what_cannot_be_a_cohort_is_not_sent(client: AmplitudeClient, service: S
         with pytest.raises(errors.ConfigurationError):
             client.change_cohort_members("c1", **change)
     assert service.seen == []
+
+
+def test_ids_that_a_strict_change_is_refused_for_are_named(client: AmplitudeClient, service: Service) -> None:
+    refused = {"error": {"message": "Invalid ids", "code": 400, "metadata": {"skipped_ids": [f"x{n}" for n in range(7)]}}}
+    service.on("/api/3/cohorts/membership", as_json(400, **refused))
+    with pytest.raises(errors.BadRequest, match="Invalid ids: x0, x1, x2, x3, x4 and 2 more"):
+        client.change_cohort_members("c-1", add=["x0"], skip_invalid_ids=False)

@@ -237,3 +237,9 @@ def test_the_query_is_in_no_error(client: AmplitudeClient, service: Service) -> 
     with pytest.raises(errors.BadRequest) as caught:
         client.event_segmentation(SegmentationQuery("a", DAY, DAY, segments=[{"prop": "email", "op": "is", "values": ["ann@example.com"]}]))
     assert "ann" not in str(caught.value)
+
+
+def test_the_id_of_nobody_is_nobody(client: AmplitudeClient, service: Service) -> None:
+    """Amplitude answers every unknown id with a person without anything whose id is 1: so for the id 1 itself."""
+    service.on("/api/2/useractivity", as_json(userData={"canonical_amplitude_id": 1, "num_events": 0, "user_id": None}, events=[]))
+    assert not client.user_activity(1).found

@@ -38,7 +38,7 @@ def test_it_is_a_form_with_all_operations(client: AmplitudeClient, service: Serv
 
 def test_default_ids_are_filled_in(service: Service) -> None:
     service.on(PATH, SUCCESS)
-    with AmplitudeClient(API_KEY, None, base_url=service.url, device_id="phone") as client:
+    with AmplitudeClient(API_KEY, None, base_url=service.url, device_id="phone", session_id=1709338350000) as client:
         client.identify({"user_properties": {"plan": "pro"}})
     assert json.loads(service.seen[0].form()["identification"]) == [{"device_id": "phone", "user_properties": {"plan": "pro"}}]
 
@@ -144,3 +144,29 @@ def test_a_refusal_is_final(
         client.identify(PLAIN)
     assert type(caught.value) is error
     assert (service.count(PATH), time.slept) == (1, [])
+
+
+def test_any_number_goes_out_within_the_limits_and_is_checked_first(client: AmplitudeClient, service: Service) -> None:
+    service.on(PATH, SUCCESS, SUCCESS, SUCCESS, Reply(400, b"missing_event"))
+    few = [{"user_id": f"user-{n}", "user_properties": {"plan": "pro"}} for n in range(1030)]
+    long = [{"user_id": f"user-{n}", "user_properties": {"plan": "\u00fc" * 1000}} for n in range(200)]
+    assert list(client.identify_all(few)) == [1024, 6]
+    with pytest.raises(errors.BadRequest) as caught:
+        list(client.identify_all(long))
+    assert all(len(seen.body) <= 1_000_000 for seen in service.seen) and len(service.seen[2].body) > 900_000
+    sent = [item for seen in service.seen[2:] for item in json.loads(seen.form()["identification"])]
+    assert sent == long[: len(sent)]
+    assert caught.value.where["acknowledged"] == str(len(json.loads(service.seen[2].form()["identification"])))
+    with pytest.raises(errors.ConfigurationError, match="index 1024"):
+        list(client.identify_all([*few[:1024], {"user_id": "u-1042"}]))
+    assert len(service.seen) == 4
+
+
+@pytest.mark.parametrize(("given", "warned"), [(ADDS, True), (SETS, False)])
+def test_what_may_have_been_done_is_not_to_be_run_again_unseen(
+    client: AmplitudeClient, service: Service, given: dict[str, Any], warned: bool
+) -> None:
+    service.on(PATH, Reply(500))
+    with pytest.raises(errors.ServerError) as caught:
+        client.identify(given)
+    assert ("could count twice" in (caught.value.next_step or "")) is warned

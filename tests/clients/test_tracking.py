@@ -258,3 +258,18 @@ def test_requests_hold_every_event_in_order_within_the_limits(events: list[dict[
 def test_the_limits_of_an_endpoint_cannot_be_raised() -> None:
     parts = list(requests_of([{"event_type": "a"}] * 4001, HTTP_V2, most_events=10_000))
     assert [len(part) for part in parts] == [2000, 2000, 1]
+
+
+def test_an_event_that_cannot_be_written_is_named(client: AmplitudeClient, service: Service) -> None:
+    service.on("/2/httpapi", Reply(200, b"{}"))
+    events = [{"event_type": "A", "user_id": f"user-{n}"} for n in range(3)]
+    with pytest.raises(errors.DataError, match=r"index 3.*\n.*half a surrogate pair"):
+        list(client.track_all([*events, {"event_type": "A", "user_id": "user\ud800"}]))
+    assert not service.seen
+
+
+def test_reasons_beyond_the_first_few_are_counted(client: AmplitudeClient, service: Service) -> None:
+    refused = {"code": 400, "error": "Invalid field values on some events", "events_with_invalid_fields": {"time": [0, 1, 2, 3, 4]}}
+    service.on("/batch", as_json(400, **refused))
+    with pytest.raises(errors.InvalidEvents, match=r"event 2: time is not valid; and 2 more\)"):
+        client.upload([{}] * 5, endpoint=BATCH)

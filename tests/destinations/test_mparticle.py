@@ -115,8 +115,9 @@ def test_lost_answers_change_nothing(to: Target) -> None:
 def test_after_the_last_retry_the_next_delivery_goes_on(to: Target) -> None:
     to.deliver(outgoing(50))
     to.fault("mparticle:503:5")
-    with pytest.raises(ServerError):
+    with pytest.raises(ServerError) as caught:
         to.deliver(outgoing(90))
+    assert caught.value.where["feed"] in ("ios", "android"), "each has a key of its own"
     assert to.deliver(outgoing(90)).acknowledged == 40
     assert len(to.received["taken"]) == 90 and to.received["repeated"] == 0
 

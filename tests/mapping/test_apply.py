@@ -88,7 +88,22 @@ def test_what_is_missing_is_left_out_and_an_empty_list_is_not(tmp_path: Path) ->
         {"user_id": "m"},
         {"user_id": "0"},
     ]
-    assert (counts.events, counts.left_out, counts.misfits) == (3, 1, {"lines[0].amount": 1, "seen": 1})
+    assert (counts.events, counts.left_out, counts.misfits) == (3, 1, {"time": 1, "lines[0].amount": 1, "seen": 1})
+
+
+def test_a_text_that_a_function_cannot_read_did_not_fit(tmp_path: Path) -> None:
+    """As in imports: a date that is none is counted, and not only missing."""
+    text = "stream: shop\ninto: event\nfields:\n  - {field: time, from: todate(at), kind: int}\n  - {field: id, from: id, kind: string}\n"
+    ready, counts = EventMapping(load(tmp_path, text)), EventCounts()
+    records: list[dict[str, Any]] = [
+        {"id": "1", "at": "yesterday"},
+        {"id": "2", "at": ""},
+        {"id": "3"},
+        {"id": "4", "at": "2024-03-02T00:12:30Z"},
+    ]
+    made = list(ready.events(records, counts))
+    assert made == [{"id": "1"}, {"id": "2"}, {"id": "3"}, {"id": "4", "time": 1709338350000}]
+    assert counts.misfits == {"time": 1}
 
 
 def test_date_math_starts_from_the_records_own_time(tmp_path: Path) -> None:

@@ -124,6 +124,25 @@ def test_bad_lines_duplicates_and_what_is_not_meant_to_be_sent(
     ]
 
 
+@pytest.mark.parametrize("job", ["to-amplitude", "to-mparticle"])
+def test_lines_of_odd_shapes_stop_nothing(start: Callable[..., tuple[Project, RunningSandbox]], tmp_path: Path, job: str) -> None:
+    """Half an emoji, as a vendor writes it who cuts texts by UTF-16, and a type that is no text."""
+    project, _ = start(jobs=lambda text: text.replace(f"{job}: {{", f"{job}: {{events: [user.subscription.renewed], "))
+    halves = [
+        webhook(1, note="cut \ud83d"),
+        webhook(2, **{"\udc00": ["\ud83d"]}),
+        webhook(3, id="evt-\ud83d"),
+        webhook(4, note="\U0001f600"),
+    ]
+    bad = [webhook(5, external_ids=[{"key": "external_id", "value": "b\ud83d"}])]  # too short for Amplitude
+    put(tmp_path, "1.jsonl", [*halves, *bad, webhook(6, event_type={"a": 1}), webhook(7)])
+    report = run_forwarding(project, job)
+    refused = 1 if job == "to-amplitude" else 0
+    assert (report.acknowledged, report.rejects, report.failed) == (6 - refused, refused, {})
+    assert report.skipped == {"not_selected": 1}
+    assert run_forwarding(project, job).files == []
+
+
 def test_one_push_to_several_devices(start: Callable[..., tuple[Project, RunningSandbox]], tmp_path: Path) -> None:
     project, running = start(jobs=lambda text: text.replace("to-amplitude: {type: nami", "to-amplitude: {type: customerio"))
     push = {

@@ -13,7 +13,7 @@ from etl.mapping import load_mapping
 from etl.mapping.apply import EventMapping
 from etl.settings import packaged_mappings
 from etl.sources.customerio import CustomerioOptions, records
-from etl.sources.webhooks import Skipped, Taken, records_of
+from etl.sources.webhooks import Skipped, Taken, object_of, records_of
 
 SEED = json.loads((Path(__file__).parent / "seed_003_webhook.json").read_text(encoding="utf-8"))
 SEED_EVENT = json.loads((Path(__file__).parent.parent / "sandbox/seed_003_event.json").read_text(encoding="utf-8"))
@@ -129,3 +129,8 @@ def test_every_line_is_counted() -> None:
     assert (taken.lines, taken.records, dict(taken.skipped)) == (6, 2, {"no_id_or_device": 1})
     assert [(bad.line, bad.code) for bad in taken.bad] == [(2, "not_an_object"), (4, "not_json"), (5, "not_utf8")]
     assert "ann@example.com" not in taken.bad[1].text
+
+
+def test_half_a_surrogate_pair_is_replaced() -> None:
+    line = rb'{"object_type": "sms", "data": {"\udc00": ["\ud83d", "\ud83d\ude00", 1], "customer_id": "\\ud83d"}}'
+    assert object_of(line) == {"object_type": "sms", "data": {"\ufffd": ["\ufffd", "\U0001f600", 1], "customer_id": "\\ud83d"}}
