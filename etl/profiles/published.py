@@ -8,15 +8,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from etl.engines.local import arrow, rows
+from etl.engines.local import Connection, arrow, rows
 from etl.engines.sql import identifier, quote
 from etl.errors import ConfigurationError
 from etl.lake.layout import Lake
 from etl.lake.tables import DataFile, files_of, transaction_of
 from etl.profiles.fields import ProfileField, merged_fields, stream_fields
 from etl.profiles.merge import published_column, state_types
-from etl.profiles.resolve import profile_id
-from etl.profiles.stored import current_profiles
+from etl.profiles.resolve import profile_id, profile_id_of
+from etl.profiles.stored import IDENTIFIERS, current_profiles
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,20 +75,14 @@ def find_quarantined(lake: Lake, key: str, value: str) -> Quarantined | None:
     if source is None or allowed is None:
         return None
     with lake.workspace() as (connection, _):
-        held = f"SELECT profile_id, unnest(_identifiers) AS i FROM {source} WHERE _quarantined"
+        ids = _ids_of(connection, lake, source, key, value)
+        held = f"SELECT profile_id, unnest(_identifiers) AS i FROM {source} WHERE _quarantined AND profile_id IN ({ids})"
         found = rows(
             connection,
             f"""SELECT profile_id, count(*) AS identifiers, list_sort(list(i.first_seen))[{allowed + 1}] AS since FROM ({held})
-            WHERE profile_id IN (SELECT profile_id FROM ({held}) WHERE {_has(key, value)}) GROUP BY profile_id""",
+            GROUP BY profile_id""",
         )
     return Quarantined(found[0]["profile_id"], found[0]["identifiers"], allowed, found[0]["since"]) if found else None
-
-
-def _has(key: str, value: str) -> str:
-    """SQL over `profile_id` and one of its identifiers, `i`: whether that is the one, or gave the profile id once."""
-    if key == "profile_id":
-        return f"{profile_id('i.namespace', 'i.value')} = {quote(value)}"
-    return f"i.namespace = {quote(key)} AND i.value = {quote(value)}"
 
 
 def find_profiles(lake: Lake, key: str, value: str) -> list[dict[str, Any]]:
@@ -104,11 +98,30 @@ def find_profiles(lake: Lake, key: str, value: str) -> list[dict[str, Any]]:
     if key != "profile_id" and key not in known:
         raise ConfigurationError(f"{key!r} is not an identifier", next_step=f"use {', '.join(known)} or profile_id")
     with lake.workspace() as (connection, _):
-        ids = f"SELECT DISTINCT profile_id FROM (SELECT profile_id, unnest(_identifiers) AS i FROM {source}) WHERE {_has(key, value)}"
+        ids = _ids_of(connection, lake, source, key, value)
         found = rows(
             connection,
-            f"""SELECT p.*, s._identifiers AS identifiers FROM ({published_query(lake)}) p
-            JOIN (SELECT profile_id, _identifiers FROM {source}) s USING (profile_id) WHERE profile_id IN ({ids})""",
+            f"""SELECT p.*, s._identifiers AS identifiers FROM (SELECT * FROM ({published_query(lake)}) WHERE profile_id IN ({ids})) p
+            JOIN (SELECT profile_id, _identifiers FROM {source} WHERE profile_id IN ({ids})) s USING (profile_id)""",
         )
     maps = {field.name for field in published_fields(lake) if field.kind.is_map}
     return [{name: dict(item) if name in maps and item is not None else item for name, item in row.items()} for row in found]
+
+
+def _ids_of(connection: Connection, lake: Lake, profiles: str, key: str, value: str) -> str:
+    """SQL for the ids of the profiles that have an identifier, or of which one gave this profile id: literals, so that files
+    and row groups of other people are passed over."""
+    build = transaction_of(lake.profiles, "build")
+    current = transaction_of(lake.identifiers, "build") == build and transaction_of(lake.profiles, "layout") is not None
+    hash_ = value if key == "profile_id" else profile_id_of(key, value)
+    source = IDENTIFIERS.current(lake.identifiers, files_of(lake.identifiers), keys=f"id_hash = {quote(hash_)}") if current else None
+    if source is None:
+        # Before identifiers were laid out by their hashes, and where a kill kept the last build from writing them.
+        condition = (
+            f"{profile_id('i.namespace', 'i.value')} = {quote(value)}"
+            if key == "profile_id"
+            else f"i.namespace = {quote(key)} AND i.value = {quote(value)}"
+        )
+        source = f"(SELECT profile_id FROM (SELECT profile_id, unnest(_identifiers) AS i FROM {profiles}) WHERE {condition})"
+    found = rows(connection, f"SELECT DISTINCT profile_id FROM {source}")
+    return ", ".join(quote(row["profile_id"]) for row in found) or "NULL"
