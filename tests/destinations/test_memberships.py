@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -74,6 +75,9 @@ def test_a_cohort_that_changes_is_written_again(shop: Shop, database: str) -> No
     assert [row[2] for row in _in_database(database) if row[5] is not None] == ["1001"]
     assert load(mode="full").memberships == 4
     assert _in_database(database) == _without_nul(_in_lake(shop))
+    page = (Path(__file__).parents[2] / "docs/destinations.md").read_text(encoding="utf-8")
+    *_, members = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
+    assert sorted(map(tuple, execute(database, members))) == [("Buyers", 2), ("b", 1)]
     execute(database, "DROP TABLE profiles_cohort_memberships")
     assert load().memberships == 4
     assert _in_database(database) == _without_nul(_in_lake(shop))

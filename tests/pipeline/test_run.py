@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -17,6 +19,7 @@ from etl.sandbox.faults import parse_faults
 from etl.sandbox.server import RunningSandbox, running_sandbox
 from tests.pipeline.projects import WINDOW, command, differences, profilemill, published, write_jobs
 
+ROOT = Path(__file__).parents[2]
 BOTH = ("run", "shop-events", "shop-cohorts", *WINDOW)
 
 
@@ -270,3 +273,21 @@ def test_ctrl_c_is_one_message(share: float, sandbox: RunningSandbox, tmp_path: 
     again = profilemill(tmp_path, *BOTH)
     assert again.returncode == 0, again.stderr
     assert differences(_answers(sandbox), published(tmp_path)) == []
+
+
+def test_without_the_kernel_the_answers_are_the_same(sandbox: RunningSandbox, tmp_path: Path) -> None:
+    """A package whose kernel could not be built, on a machine without a compiler say."""
+    package = tmp_path / "package"
+    shutil.copytree(ROOT / "etl", package / "etl", ignore=shutil.ignore_patterns("_shred*", "__pycache__"))
+    shutil.copytree(ROOT / "mappings", package / "mappings")
+    project = tmp_path / "project"
+    write_jobs(project, sandbox.url)
+    environment = os.environ | {"PYTHONPATH": str(package)}
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command(*arguments), cwd=project, env=environment, capture_output=True, text=True, timeout=300)
+
+    assert "kernel for JSON lines  (not built)" in run("check", "--offline").stdout
+    done = run(*BOTH)
+    assert done.returncode == 0, done.stderr
+    assert differences(_answers(sandbox), published(project)) == []
