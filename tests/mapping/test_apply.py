@@ -61,6 +61,15 @@ EVENT = {
 }
 
 
+DATED = """
+stream: shop
+into: event
+fields:
+  - {field: time, from: todate(at), kind: int}
+  - {field: time, from: todate(seen), if: kind == 1, kind: int}
+"""
+
+
 def load(folder: Path, text: str, suffix: str = "yaml") -> Mapping:
     path = folder / f"shop.{suffix}"
     path.write_text(text, encoding="utf-8")
@@ -88,7 +97,15 @@ def test_what_is_missing_is_left_out_and_an_empty_list_is_not(tmp_path: Path) ->
         {"user_id": "m"},
         {"user_id": "0"},
     ]
-    assert (counts.events, counts.left_out, counts.misfits) == (3, 1, {"lines[0].amount": 1, "seen": 1})
+    assert (counts.events, counts.left_out, counts.misfits) == (3, 1, {"time": 1, "lines[0].amount": 1, "seen": 1})
+
+
+def test_a_date_that_cannot_be_read_is_counted_and_one_that_is_missing_is_not(tmp_path: Path) -> None:
+    ready, counts = EventMapping(load(tmp_path, DATED)), EventCounts()
+    records: list[dict[str, Any]] = [{}, {"at": ""}, {"at": None}, {"at": "soon"}, {"at": 5}]
+    records.append({"at": "2024-03-02", "seen": "soon", "kind": 1})
+    assert [event for event in ready.events(records, counts) if event] == [{"time": 1709337600000}]
+    assert counts.misfits == {"time": 2}
 
 
 def test_date_math_starts_from_the_records_own_time(tmp_path: Path) -> None:

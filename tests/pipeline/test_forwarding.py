@@ -124,6 +124,16 @@ def test_bad_lines_duplicates_and_what_is_not_meant_to_be_sent(
     ]
 
 
+def test_a_time_that_cannot_be_read_is_counted_and_its_event_sent(
+    start: Callable[..., tuple[Project, RunningSandbox]], tmp_path: Path
+) -> None:
+    project, running = start()
+    put(tmp_path, "1.jsonl", [webhook(1, created_date="soon"), webhook(2)])
+    report = run_forwarding(project, "to-amplitude")
+    assert (report.acknowledged, report.misfits) == (2, {"time": 1})
+    assert ids(running) == ["evt-1", "evt-2"]
+
+
 def test_one_push_to_several_devices(start: Callable[..., tuple[Project, RunningSandbox]], tmp_path: Path) -> None:
     project, running = start(jobs=lambda text: text.replace("to-amplitude: {type: nami", "to-amplitude: {type: customerio"))
     push = {
