@@ -240,6 +240,8 @@ def test_platforms_without_a_feed_are_skipped_unless_one_is_the_default(
     [
         ("./inbox, destination: project", "./nowhere, destination: project", "there is no such inbox"),
         ("destination: project}", "destination: project, mapping: customerio_to_amplitude}", "is for the stream customerio"),
+        ("destination: project}", "destination: workspace, mapping: nami_to_amplitude}", "gives no `events`, which mparticle takes"),
+        ("destination: project}", "destination: project, mapping: nami_to_mparticle}", "gives no `event_type`, which amplitude takes"),
         ("nami, inbox: ./inbox,", "customerio, inbox: ./inbox, events: [email_snet],", "did you mean 'email_sent'"),
     ],
 )
@@ -260,6 +262,7 @@ def test_the_command(tmp_path: Path) -> None:
         assert planned.stdout.splitlines()[0] == "to-amplitude: 1 file" and ids(running) == []
         done = profilemill(tmp_path, "run", "to-amplitude", "--json", "--max-rejects", "0")
         assert done.returncode == 3, done.stderr
+        assert "events sent" not in done.stderr, "a log gets a line every ten seconds, not one for each request"
         (report,) = json.loads(done.stdout)["forwarded"]
         assert (report["acknowledged"], report["reasons"]) == (200, {"user_id is too short": 1})
         shown = profilemill(tmp_path, "run", "to-amplitude", "to-mparticle")
