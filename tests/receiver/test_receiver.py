@@ -10,6 +10,8 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -105,6 +107,15 @@ def test_a_body_that_is_too_large_is_refused_however_it_is_sent(running: tuple[R
     assert connection.getresponse().status == 413
     connection.close()
     assert lines_now(inbox / "nami") == before
+
+
+def test_a_sender_of_far_too_much_can_read_why_it_is_refused(tmp_path: Path) -> None:
+    with receiver(tmp_path, "--max-body", "200000", "--allow-unsigned") as one:
+        for _ in range(10):
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                urllib.request.urlopen(f"{one.url}/nami", b" " * 3_000_000, timeout=10)
+            refused.value.close()
+            assert refused.value.code == 413
 
 
 def test_a_sender_that_never_finishes_is_answered(running: tuple[Receiver, Path]) -> None:
