@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from etl.errors import ConfigurationError
+from etl.jobs_forwarding import CustomerioJob
 from etl.mapping import load_mapping
 from etl.mapping.apply import EventMapping
 from etl.settings import packaged_mappings
@@ -129,3 +131,10 @@ def test_every_line_is_counted() -> None:
     assert (taken.lines, taken.records, dict(taken.skipped)) == (6, 2, {"no_id_or_device": 1})
     assert [(bad.line, bad.code) for bad in taken.bad] == [(2, "not_an_object"), (4, "not_json"), (5, "not_utf8")]
     assert "ann@example.com" not in taken.bad[1].text
+
+
+def test_the_ids_of_groups_may_be_written_as_numbers() -> None:
+    job = CustomerioJob.model_validate({"type": "customerio", "inbox": "i", "destination": "d", "account_id": 1, "workspace_id": "56354"})
+    assert (job.account_id, job.workspace_id) == ("1", "56354")
+    with pytest.raises(ValidationError):
+        CustomerioJob.model_validate({"type": "customerio", "inbox": "i", "destination": "d", "account_id": True})
