@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.applications import Starlette
@@ -20,6 +22,8 @@ from starlette.routing import Route
 
 from etl.errors import TransientError
 from etl.receiver.commits import GroupCommit
+
+log = logging.getLogger(__name__)
 
 # A check of a request's headers, the rest of its path, and its body: None, or why it is refused.
 Check = Callable[[Mapping[str, str], str, bytes], str | None]
@@ -33,13 +37,22 @@ _READ_OFF, _READ_OFF_SECONDS = 16, 2.0
 @dataclass(frozen=True)
 class Vendor:
     """Where the events of one vendor go, and how a request is known to be its. Without `check` the path is closed, and
-    `closed` says why. `secret_in_path`: whether the path may go on with a secret."""
+    `closed` says why. `secret_in_path`: whether the path may go on with a secret. `refused` counts refusals by status."""
 
     name: str
     inbox: GroupCommit
     check: Check | None
     closed: str = ""
     secret_in_path: bool = False
+    refused: Counter[int] = field(default_factory=Counter)
+    _told: set[str] = field(default_factory=set)
+
+    def note(self, refused: _Refused) -> None:
+        """Counts a refusal; the log gets the first one of its kind, as a wrong key must not go unseen, and strangers fill no disk."""
+        self.refused[refused.status] += 1
+        if refused.why not in self._told:
+            self._told.add(refused.why)
+            log.warning("answered %d to a request for /%s: %s (said once; GET /health counts them)", refused.status, self.name, refused.why)
 
 
 @dataclass(frozen=True)
@@ -74,6 +87,7 @@ def _receive(vendor: Vendor, limits: Limits) -> Callable[[Request], Any]:
                 line = await _line(request, vendor, limits)
                 await vendor.inbox.store(line)
         except _Refused as refused:
+            vendor.note(refused)
             return JSONResponse({"error": refused.why}, refused.status)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody is there to read it
@@ -143,7 +157,14 @@ def _no_number(word: str) -> Any:
 def _health(vendors: list[Vendor]) -> Callable[[Request], Any]:
     async def health(request: Request) -> Response:
         healthy = all(vendor.inbox.healthy for vendor in vendors)
-        counts = {vendor.name: {"stored": vendor.inbox.stored, "open": vendor.check is not None} for vendor in vendors}
+        counts = {
+            vendor.name: {
+                "stored": vendor.inbox.stored,
+                "refused": {str(status): count for status, count in sorted(vendor.refused.items())},
+                "open": vendor.check is not None,
+            }
+            for vendor in vendors
+        }
         return JSONResponse({"healthy": healthy, "vendors": counts}, 200 if healthy else 503)
 
     return health

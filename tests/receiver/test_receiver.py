@@ -132,6 +132,18 @@ def test_health_and_other_methods(running: tuple[Receiver, Path]) -> None:
     assert requests.get(f"{one.url}/customerio", timeout=10).status_code == 405
 
 
+def test_refusals_are_counted_and_the_first_of_a_kind_is_logged(tmp_path: Path) -> None:
+    with receiver(tmp_path, environment={"CUSTOMERIO_SIGNING_KEY": KEY}) as one:
+        for _ in range(3):
+            requests.post(f"{one.url}/customerio", data=BODY, headers=signed(BODY, key="another"), timeout=10)
+        requests.post(f"{one.url}/customerio", data=b"[]", headers=signed(b"[]"), timeout=10)
+        vendors = requests.get(f"{one.url}/health", timeout=10).json()["vendors"]
+        assert vendors["customerio"] == {"stored": 0, "refused": {"400": 1, "401": 3}, "open": True}
+        one.stop()
+        log = one.process.communicate()[1]
+    assert log.count("answered 401 to a request for /customerio: the signature is not that of this body") == 1
+
+
 def test_it_ends_in_order_and_shows_no_secret(tmp_path: Path) -> None:
     inbox = tmp_path / "inbox"
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -195,4 +207,7 @@ def test_a_disk_that_takes_nothing_is_answered_503_and_the_next_event_is_stored(
         (inbox / "gone").rename(inbox / "nami")
         assert requests.post(f"{one.url}/nami", json={"id": 3}, timeout=10).status_code == 200
         assert requests.get(f"{one.url}/health", timeout=10).status_code == 200
+        one.stop()
+        log = one.process.communicate()[1]
+    assert log.count("does not take what arrives (No such file or directory)") == log.count("takes what arrives again") == 1
     assert [event["id"] for event in events_in(inbox / "nami")] == [1, 3]
