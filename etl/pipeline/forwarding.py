@@ -95,7 +95,7 @@ def check_forwarding(project: Project, name: str) -> EventMapping:
         raise ConfigurationError(
             f"the mapping {found.name} gives no `{_NEEDED[kind]}`, which {kind} takes no event without",
             where={"file": found.path},
-            next_step="name another mapping, or destination",
+            next_step="add that field, or name another mapping or destination",
         )
     return mapping
 
