@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr, WithJsonSchema
 
 from etl.jobs_strict import Strict
 
@@ -23,6 +23,14 @@ NamiEvent = Literal[
     "user.subscription.renewed",
     "user.subscription.resumed",
 ]
+
+
+def _text_of_number(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+# Ids are numbers in Customer.io's URLs, where people copy them from.
+Id = Annotated[str, BeforeValidator(_text_of_number), WithJsonSchema({"type": ["string", "integer"]})]
 
 
 class AmplitudeDestination(Strict):
@@ -82,5 +90,5 @@ class CustomerioJob(ForwardingJob):
     type: Literal["customerio"]
     events: list[str] = Field(default_factory=list, description="The events that are sent, such as email_sent; empty: all.")
     body_content: bool = Field(False, description="Send the first 1,024 characters of messages, too.")
-    account_id: str | None = Field(None, description="Sent as a group: Customer.io's webhooks do not tell it.")
-    workspace_id: str | None = Field(None, description="Sent as a group: Customer.io's webhooks do not tell it.")
+    account_id: Id | None = Field(None, description="Sent as a group: Customer.io's webhooks do not tell it.")
+    workspace_id: Id | None = Field(None, description="Sent as a group: Customer.io's webhooks do not tell it.")

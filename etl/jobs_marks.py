@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,6 +37,10 @@ class Marks:
         location = error["loc"][:2] + error["loc"][3:] if tagged else error["loc"]
         message = str(error["msg"]).removeprefix("Value error, ")
         hint = None
+        if error["loc"][-1] == "[key]":
+            name, value = self._no_text(error["loc"][:-1])
+            location, message, hint = (*error["loc"][:-2], name), f"YAML reads this name as {value}", "put it into quotes"
+            return self.fault("J003", location, message, hint, last_is_key=True)
         if error["type"] == "extra_forbidden":
             message, hint = f"unknown key {location[-1]!r}", self._known(error["loc"])
         elif error["type"] == "missing":
@@ -80,6 +85,18 @@ class Marks:
             place = (shown.start_mark.line, shown.start_mark.column)
             width = max(1, shown.end_mark.column - shown.start_mark.column) if shown.end_mark.line == shown.start_mark.line else 1
         return place, width
+
+    def _no_text(self, path: tuple[Any, ...]) -> tuple[str, str]:
+        """Of a key that YAML takes for something else than a text (`on`, `2024`): how it is written, and what it is taken for."""
+        node = self._root
+        for part in path[:-1]:
+            pairs = node.value if isinstance(node, yaml.MappingNode) else []
+            node = next((inner for key, inner in pairs if str(key.value) == str(part)), None)
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            value = yaml.safe_load(key.value)
+            if str(path[-1]) == str(int(value) if isinstance(value, bool) else value):
+                return str(key.value), json.dumps(value, default=str)
+        return str(path[-1]), "no text"
 
     def _known(self, location: tuple[Any, ...]) -> str | None:
         model = next((self._models[str(part)] for part in reversed(location[:-1]) if str(part) in self._models), self._models[""])

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -27,6 +28,7 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 _MOST_NAMED = 5
 # What moves the cursor, colours the screen or turns the direction of writing; line ends and tabs are left.
 _CONTROL = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]")
+_SECONDS_A_LINE = 10.0
 
 
 def print_json(content: Any) -> None:
@@ -45,11 +47,12 @@ def print_error(text: str) -> None:
 
 @contextlib.contextmanager
 def progress(title: str) -> Iterator[Steps]:
-    """A bar while the block runs; on a stderr that is no terminal, a line per step."""
+    """A bar while the block runs; on a stderr that is no terminal, a line per step, and of what is counted one every ten seconds."""
     from etl.pipeline.project import Progress as Steps  # only here: the libraries behind it take most of a command's start
 
     if not err.is_terminal:
-        yield Steps(on_text=lambda text: err.print(f"{title}: {text}", markup=False))
+        line = _SlowLine(title)
+        yield Steps(on_text=lambda text: err.print(f"{title}: {text}", markup=False), on_count=line.show)
         return
     columns = (
         SpinnerColumn(),
@@ -63,8 +66,21 @@ def progress(title: str) -> Iterator[Steps]:
         yield Steps(
             on_text=lambda text: bar.update(task, description=f"{escape(title)} · {escape(text)}"),
             on_steps=lambda done, total: bar.update(task, completed=done, total=total),
+            on_count=lambda count: bar.update(task, description=f"{escape(title)} · {count:,} events sent"),
             on_bytes=lambda count: bar.update(task, description=f"{escape(title)} · {count / 1e6:.1f} MB received") if count else None,
         )
+
+
+class _SlowLine:
+    """Prints a count now and then, for logs: a request may take a tenth of a second."""
+
+    def __init__(self, title: str) -> None:
+        self._title, self._next = title, monotonic() + _SECONDS_A_LINE
+
+    def show(self, count: int) -> None:
+        if monotonic() >= self._next:
+            self._next = monotonic() + _SECONDS_A_LINE
+            err.print(f"{self._title}: {count:,} events sent", markup=False)
 
 
 def show_import(report: ImportReport) -> None:

@@ -6,6 +6,7 @@ What Amplitude answers, and what is done about it:
 200                                   written to the receipt
 400 that names events                 those are rejected with Amplitude's reason; the rest is sent again
 400 that names none                   sent again in halves, until the event at fault is alone
+another 4xx, or no error object       nothing is written down, and the run stops: it may be no answer of Amplitude's
 413                                   sent again in halves; an event that is too large alone is rejected
 429 that names users or devices       their events wait for the pause that it asks for; the rest is sent again at once
 429 with a used-up daily quota        the events of these users or devices are set aside until the quota is over
@@ -24,6 +25,7 @@ from etl.clients.amplitude_tracking import encoded
 from etl.clients.retry import RetryPolicy, retry
 from etl.destinations.batches import WINDOW, Limits, Measured, PacedQueue
 from etl.destinations.receipts import Delivered, Ledger, Outgoing, Refusal
+from etl.destinations.refusals import check_refusal
 from etl.errors import BadRequest, DataError, EventsThrottled, InvalidEvents, PayloadTooLarge
 from etl.settings import Clock
 
@@ -59,8 +61,8 @@ def deliver_amplitude(
     """Uploads the events that the receipt does not have yet, and writes down what becomes of each.
 
     `quotas` maps senders (`device_id:..`, `user_id:..`) to when their daily quota is over; it is read and added to.
-    Raises CredentialsError, FatalError (403), and a TransientError once the retries are used up; what has been acknowledged
-    until then stands in the receipt.
+    Raises CredentialsError, FatalError (403, and refusals that are not Amplitude's), and a TransientError once the retries are
+    used up; what has been acknowledged until then stands in the receipt.
     """
     return _Delivery(client, receipt, options, clock, {} if quotas is None else quotas, on_sent).run(events)
 
@@ -144,6 +146,7 @@ class _Delivery:
         except PayloadTooLarge as error:
             return self._halved(batch, "too_large", error.value or error.what)
         except BadRequest as error:
+            check_refusal(error, "Amplitude")
             return self._halved(batch, "refused", error.value or error.what)
         self.receipt.acknowledge([one.out for one in batch])
         self.done.acknowledged += len(batch)

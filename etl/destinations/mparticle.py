@@ -16,6 +16,7 @@ from etl.clients.mparticle import MOST_BATCH_BYTES, MOST_BATCHES, MOST_REQUEST_B
 from etl.destinations.batches import Measured
 from etl.destinations.mparticle_batch import batch_of, fault_of, is_older
 from etl.destinations.receipts import Delivered, Ledger, Outgoing, Refusal
+from etl.destinations.refusals import check_refusal
 from etl.errors import BadRequest, ConfigurationError, DataError, PayloadTooLarge, ProfilemillError
 
 # The brackets, and room for what counts as size on their side.
@@ -34,8 +35,8 @@ def deliver_mparticle(
     """Sends the batches that the receipt does not have yet, each to the feed it names, and writes down what becomes of it.
 
     Batches whose events are all older than `historical_before` go to the historical path; it has to be 72 hours ago or more.
-    An event whose feed is not in `feeds` is rejected. Raises CredentialsError, and a TransientError once the client's
-    retries are used up; what has been acknowledged until then stands in the receipt.
+    An event whose feed is not in `feeds` is rejected. Raises CredentialsError, FatalError for refusals that are not mParticle's, and
+    a TransientError once the client's retries are used up; what has been acknowledged until then stands in the receipt.
     """
     if not feeds:
         raise ConfigurationError("the destination has no feed", next_step="give it the key and the secret of at least one feed")
@@ -100,6 +101,8 @@ class _Delivery:
             else:
                 client.send_bulk([one.out.event for one in batches], historical=historical)
         except (BadRequest, PayloadTooLarge) as error:
+            if isinstance(error, BadRequest):
+                check_refusal(error, "mParticle")
             if len(batches) == 1:
                 code = "refused" if isinstance(error, BadRequest) else "too_large"
                 self.bad.append(Refusal(batches[0].out, code, error.value or error.what))

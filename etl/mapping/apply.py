@@ -17,13 +17,12 @@ from etl.mapping.dates import time_of
 from etl.mapping.fitting import fitted
 from etl.mapping.interpret import Evaluator, interpreter
 from etl.mapping.kinds import Kind
-from etl.mapping.model import Field
+from etl.mapping.model import Field, Source
 from etl.mapping.model import Mapping as MappingFile
 from etl.mapping.parser import parse
 from etl.mapping.paths import Path, nested, path_of
-from etl.mapping.registry import function_of
+from etl.mapping.registry import read_by
 from etl.mapping.scope import Scope
-from etl.mapping.tree import Call, Node
 
 Event = dict[str, Any]
 
@@ -102,43 +101,49 @@ class EventMapping:
 
 
 @dataclass(frozen=True)
+class _EventSource:
+    """One way to a field's value, behind its guard. `read` gives what is read as something else (a date, an address): where it is
+    there and the value is not, it could not be read."""
+
+    value: Evaluator
+    guard: str | None
+    read: Evaluator | None
+
+    @staticmethod
+    def of(source: Source) -> _EventSource:
+        node = source.expression.node
+        text = read_by(node)
+        guard = source.guard.text if source.guard else None
+        return _EventSource(interpreter(node), guard, None if text is None else interpreter(text))
+
+
+@dataclass(frozen=True)
 class _EventField:
     name: str
     path: Path
-    sources: tuple[tuple[Evaluator, str | None, Evaluator | None], ...]
+    sources: tuple[_EventSource, ...]
     fit: Callable[[Value], Any]
 
     @staticmethod
     def of(field: Field) -> _EventField:
         path = path_of(field.name)
         assert path is not None  # the mapping is checked
-        sources = tuple(
-            (interpreter(one.expression.node), one.guard.text if one.guard else None, _read_by(one.expression.node))
-            for one in reversed(field.sources)
-        )
-        return _EventField(field.name, path, sources, _fit_of(field.kind))
+        return _EventField(field.name, path, tuple(_EventSource.of(one) for one in reversed(field.sources)), _fit_of(field.kind))
 
     def value(self, scope: Scope, is_open: Callable[[str], bool]) -> tuple[Any, bool]:
         """The value, of several sources the last one's that has one; and whether there was one that did not fit."""
         misfit = False
-        for source, guard, given in self.sources:
-            if guard is not None and not is_open(guard):
+        for source in self.sources:
+            if source.guard is not None and not is_open(source.guard):
                 continue
-            raw = source(scope)
+            raw = source.value(scope)
             if raw is None:
-                misfit = misfit or (given is not None and given(scope) not in _NOTHING)
+                misfit = misfit or (source.read is not None and source.read(scope) not in _NOTHING)
                 continue
             if (value := self.fit(raw)) is not None:
                 return value, misfit
             misfit = misfit or raw not in _NOTHING
         return None, misfit
-
-
-def _read_by(node: Node) -> Evaluator | None:
-    """What a function is given that reads a text as something, a date or an address: it did not fit where nothing comes of it."""
-    if isinstance(node, Call) and node.arguments and function_of(node).parses:
-        return interpreter(node.arguments[-1] if node.name == "todate" else node.arguments[0])
-    return None
 
 
 def _fit_of(kind: Kind) -> Callable[[Value], Any]:

@@ -26,7 +26,7 @@ from etl.mapping.kinds import KINDS
 from etl.mapping.layouts import short_fraction
 from etl.mapping.model import Field, Mapping, Source
 from etl.mapping.parser import parse
-from etl.mapping.registry import function_of
+from etl.mapping.registry import read_by
 from etl.mapping.tree import Call, Literal, Name, Node
 
 _STARTS_AS_OBJECT = "(starts_with(text, '{') OR starts_with(ltrim(text, ' ' || chr(9) || chr(13)), '{'))"
@@ -206,8 +206,7 @@ def _raw(compiler: Compiler, source: Source, field: Field) -> str | None:
     For functions that read a text as something (a date, an address) it is that text, for others their own value.
     """
     node = source.expression.node
-    if isinstance(node, Call) and function_of(node).parses and node.arguments:
-        argument = node.arguments[-1] if node.name == "todate" else node.arguments[0]
+    if (argument := read_by(node)) is not None:
         return compiler.text(argument)
     if field.kind.name == "string" or field.kind.is_map or field.kind.is_list or isinstance(node, Literal):
         return None

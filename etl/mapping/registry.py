@@ -10,7 +10,7 @@ from etl.mapping import functions as folder
 from etl.mapping.hints import function_hint
 from etl.mapping.messages import ExpressionError, nearest
 from etl.mapping.specification import Function
-from etl.mapping.tree import Call
+from etl.mapping.tree import Call, Node
 
 
 @cache
@@ -29,6 +29,13 @@ def _by_name_or_alias() -> dict[str, Function]:
 def function_of(call: Call) -> Function:
     """The function of a call that was checked before."""
     return _by_name_or_alias()[call.name]
+
+
+def read_by(node: Node) -> Node | None:
+    """What an expression reads as something else: the text of a date or an address. None for those that read nothing so."""
+    if not (isinstance(node, Call) and node.arguments and function_of(node).parses):
+        return None
+    return node.arguments[-1] if node.name == "todate" else node.arguments[0]
 
 
 def function_named(call: Call) -> Function:

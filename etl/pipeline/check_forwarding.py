@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from etl.clients.mparticle import MparticleClient
+from etl.destinations.refusals import check_refusal
 from etl.errors import BadRequest
 from etl.jobs_forwarding import AmplitudeDestination, ForwardingJob, MparticleDestination
 from etl.pipeline.outgoing import feed_client
@@ -44,6 +45,7 @@ def _amplitude(project: Project, authorization: str) -> str:
         try:
             client.upload([])
         except BadRequest as error:
+            check_refusal(error, "Amplitude")
             return f"API key {_UNDECIDED}: {error.value or error.what}"
     return "API key accepted with an empty upload"
 
@@ -53,5 +55,6 @@ def _feed(client: MparticleClient) -> str:
         try:
             client.send_bulk([])
         except BadRequest as error:
+            check_refusal(error, "mParticle")
             return f"key and secret not refused, but {_UNDECIDED}: {error.value or error.what}"
     return "key and secret accepted with an empty request"

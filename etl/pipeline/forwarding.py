@@ -27,6 +27,7 @@ from etl.jobs_forwarding import AmplitudeDestination, ForwardingJob, MparticleDe
 from etl.landing.manifest import Landed, LoadId, slug, write_json
 from etl.mapping import load_mapping
 from etl.mapping.apply import EventMapping
+from etl.mapping.paths import path_of
 from etl.pipeline.forwarded import FORGOTTEN, Settled, commit_files, forwarded_among
 from etl.pipeline.inbox_files import journal_path, land, sending
 from etl.pipeline.outgoing import Translated, Translation, bad_line, feed_client, feed_finder, outgoing, source_of
@@ -39,6 +40,8 @@ log = logging.getLogger(__name__)
 
 # A commit costs as much as sending some thousand events; what is in memory of a file is the keys of its events.
 _FILES_AT_ONCE, _BYTES_AT_ONCE = 100, 64 * 1024 * 1024
+# What a destination takes nothing without.
+_NEEDED = {"amplitude": "event_type", "mparticle": "events"}
 # mParticle takes only older events as history.
 _HISTORY = timedelta(hours=73)
 
@@ -86,7 +89,15 @@ def check_forwarding(project: Project, name: str) -> EventMapping:
     found = load_mapping(mapping_name_of(project, job), project.mapping_folders())
     if found.stream != job.source:
         raise ConfigurationError(f"the mapping {found.name} is for the stream {found.stream}, not {job.source}", where={"file": found.path})
-    return EventMapping(found)
+    mapping, kind = EventMapping(found), project.jobs.destinations[job.destination].type
+    if _NEEDED[kind] not in {(path_of(one.name) or ("",))[0] for one in found.fields}:
+        # Run all the same, it would have every event refused, and what is refused is done.
+        raise ConfigurationError(
+            f"the mapping {found.name} gives no `{_NEEDED[kind]}`, which {kind} takes no event without",
+            where={"file": found.path},
+            next_step="add that field, or name another mapping or destination",
+        )
+    return mapping
 
 
 def mapping_name_of(project: Project, job: ForwardingJob) -> str:
@@ -101,6 +112,11 @@ class _Run:
         self.project, self.name, self.progress = project, name, progress
         self.mapping, self.job = check_forwarding(project, name), project.forwarding_job(name)
         self.place, self.report = project.inbox(self.job), ForwardingReport(name)
+        self.sent = 0
+
+    def on_sent(self, count: int) -> None:
+        self.sent += count
+        self.progress.on_count(self.sent)
 
     def send(self, files: Sequence[str]) -> ForwardingReport:
         seen, wanted = inbox.look(self.place, self.name), set(files)
@@ -219,13 +235,6 @@ class _Group:
         return stopped is None
 
     def _deliver(self) -> Delivered:
-        sent = 0
-
-        def on_sent(count: int) -> None:
-            nonlocal sent
-            sent += count
-            self.run.progress.on_text(f"{sent:,} events sent")
-
         clock, receipts = self.project.clock, Receipts([file.receipt for file in self.files])
         source = source_of(self.job)
         if isinstance(self.destination, AmplitudeDestination):
@@ -233,14 +242,14 @@ class _Group:
             options = AmplitudeOptions(endpoint, self.destination.min_id_length, self.job.history)
             events = self._events(Translation(source, self.run.mapping, "insert_id"))
             with self.project.client_of(self.destination.authorization) as client, self._quotas() as quotas:
-                return deliver_amplitude(events, client, receipts, options=options, clock=clock, quotas=quotas, on_sent=on_sent)
+                return deliver_amplitude(events, client, receipts, options=options, clock=clock, quotas=quotas, on_sent=self.run.on_sent)
         assert isinstance(self.destination, MparticleDestination)
         events = self._events(Translation(source, self.run.mapping, "source_request_id", feed_finder(self.destination)))
         old = clock.now() - _HISTORY if self.job.history else None
         with ExitStack() as opened:
             feeds = {feed: opened.enter_context(feed_client(self.project, self.job.destination, feed)) for feed in self.destination.feeds}
             environment = self.destination.environment
-            return deliver_mparticle(events, feeds, receipts, environment=environment, historical_before=old, on_sent=on_sent)
+            return deliver_mparticle(events, feeds, receipts, environment=environment, historical_before=old, on_sent=self.run.on_sent)
 
     def _events(self, how: Translation) -> Iterator[Outgoing]:
         for number, file in enumerate(self.files):

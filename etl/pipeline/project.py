@@ -28,6 +28,7 @@ class Progress:
     on_text: Callable[[str], None] = lambda text: None
     on_steps: Callable[[int, int], None] = lambda done, total: None
     on_bytes: Callable[[int], None] = lambda count: None
+    on_count: Callable[[int], None] = lambda count: None
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.applications import Starlette
@@ -20,23 +23,36 @@ from starlette.routing import Route
 from etl.errors import TransientError
 from etl.receiver.commits import GroupCommit
 
+log = logging.getLogger(__name__)
+
 # A check of a request's headers, the rest of its path, and its body: None, or why it is refused.
 Check = Callable[[Mapping[str, str], str, bytes], str | None]
 
 # Customer.io waits four seconds for an answer (amplitude-api.md 8); what is not on disk by then it sends again anyway.
 ANSWER_SECONDS = 3.5
+# Of a body that is too large so many times the limit is read, and so long.
+_READ_OFF, _READ_OFF_SECONDS = 16, 2.0
 
 
 @dataclass(frozen=True)
 class Vendor:
     """Where the events of one vendor go, and how a request is known to be its. Without `check` the path is closed, and
-    `closed` says why. `secret_in_path`: whether the path may go on with a secret."""
+    `closed` says why. `secret_in_path`: whether the path may go on with a secret. `refused` counts refusals by status."""
 
     name: str
     inbox: GroupCommit
     check: Check | None
     closed: str = ""
     secret_in_path: bool = False
+    refused: Counter[int] = field(default_factory=Counter)
+    _told: set[str] = field(default_factory=set)
+
+    def note(self, refused: _Refused) -> None:
+        """Counts a refusal; the log gets the first one of its kind, as a wrong key must not go unseen, and strangers fill no disk."""
+        self.refused[refused.status] += 1
+        if refused.why not in self._told:
+            self._told.add(refused.why)
+            log.warning("answered %d to a request for /%s: %s (said once; GET /health counts them)", refused.status, self.name, refused.why)
 
 
 @dataclass(frozen=True)
@@ -71,6 +87,7 @@ def _receive(vendor: Vendor, limits: Limits) -> Callable[[Request], Any]:
                 line = await _line(request, vendor, limits)
                 await vendor.inbox.store(line)
         except _Refused as refused:
+            vendor.note(refused)
             return JSONResponse({"error": refused.why}, refused.status)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody is there to read it
@@ -93,16 +110,31 @@ async def _line(request: Request, vendor: Vendor, limits: Limits) -> bytes:
 
 
 async def _body(request: Request, most: int) -> bytes:
-    announced = request.headers.get("content-length", "0")
+    announced, rest = request.headers.get("content-length", "0"), request.stream()
+    refused = _Refused(413, f"the body is larger than {most} bytes")
     if announced.isdigit() and int(announced) > most:
-        raise _Refused(413, f"the body is larger than {most} bytes")
+        if "expect" not in request.headers:  # else it waits for a word of ours before it sends anything
+            await _read_off(rest, _READ_OFF * most)
+        raise refused
     parts, size = [], 0
-    async for part in request.stream():
+    async for part in rest:
         size += len(part)
         if size > most:
-            raise _Refused(413, f"the body is larger than {most} bytes")
+            await _read_off(rest, _READ_OFF * most)
+            raise refused
         parts.append(part)
     return b"".join(parts)
+
+
+async def _read_off(rest: AsyncIterator[bytes], most: int) -> None:
+    """Takes what is still being sent, up to a bound. A sender whose connection is closed while it writes never reads the answer."""
+    size = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_READ_OFF_SECONDS):
+            async for part in rest:
+                size += len(part)
+                if size > most:
+                    return
 
 
 def one_line(body: bytes) -> bytes:
@@ -125,7 +157,14 @@ def _no_number(word: str) -> Any:
 def _health(vendors: list[Vendor]) -> Callable[[Request], Any]:
     async def health(request: Request) -> Response:
         healthy = all(vendor.inbox.healthy for vendor in vendors)
-        counts = {vendor.name: {"stored": vendor.inbox.stored, "open": vendor.check is not None} for vendor in vendors}
+        counts = {
+            vendor.name: {
+                "stored": vendor.inbox.stored,
+                "refused": {str(status): count for status, count in sorted(vendor.refused.items())},
+                "open": vendor.check is not None,
+            }
+            for vendor in vendors
+        }
         return JSONResponse({"healthy": healthy, "vendors": counts}, 200 if healthy else 503)
 
     return health

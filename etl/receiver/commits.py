@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from concurrent.futures import ThreadPoolExecutor
 
 from etl.errors import TransientError
 from etl.receiver.writer import InboxWriter
+
+log = logging.getLogger(__name__)
 
 _TICK_SECONDS = 0.5
 
@@ -78,11 +81,15 @@ class GroupCommit:
         try:
             await self._in_thread(self._writer.append, [line for line, _ in batch])
         except OSError as error:
+            if not self._failed:
+                log.warning("%s does not take what arrives (%s): answering 503 until it does", self._writer.folder, error.strerror)
             self._failed = True
             for _, stored in batch:
                 if not stored.done():
                     stored.set_exception(TransientError("the disk did not take it", value=error.strerror))
         else:
+            if self._failed:
+                log.warning("%s takes what arrives again", self._writer.folder)
             self._failed = False
             self.stored += len(batch)
             self.batches += 1

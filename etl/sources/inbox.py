@@ -195,7 +195,12 @@ def read_lines(file: Path) -> Iterator[tuple[int, bytes]]:
                 if text:
                     yield number, text
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError("a file of the inbox is damaged", where={"file": file.name}, value=str(error)) from error
+        raise DataError(
+            "a file of the inbox is damaged",
+            where={"file": file.name},
+            value=str(error),
+            next_step="put a whole one in its place (what was sent of it is not sent again), or remove it",
+        ) from error
 
 
 def file_name(started: datetime, token: str) -> str:

@@ -267,6 +267,26 @@ def test_what_stops_a_delivery(time: FakeTime, tmp_path: Path) -> None:
         assert to.deliver(events(1)).acknowledged == 1
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [Reply(405, b"no"), Reply(400, b"<html>Bad Request</html>"), Reply(400), as_json(400, code=400, error="Invalid request path")],
+    ids=["405", "page", "nothing", "path"],
+)
+def test_a_refusal_that_is_not_about_events_refuses_none(reply: Reply, time: FakeTime, tmp_path: Path) -> None:
+    """A proxy in between, or a wrong address, answers everything alike: nothing of it may be written down."""
+    service, receipt = Service(), Receipt(tmp_path / "receipt.jsonl")
+    service.on("/2/httpapi", lambda seen: reply)
+    try:
+        with (
+            AmplitudeClient("key", None, base_url=service.url, clock=time.clock) as client,
+            pytest.raises(FatalError, match="check base_url"),
+        ):
+            deliver_amplitude(events(3), client, receipt, options=AmplitudeOptions(retry=steady()), clock=time.clock)
+    finally:
+        service.stop()
+    assert not receipt.rejections and not receipt.acknowledged
+
+
 def test_what_json_cannot_say_is_rejected(time: FakeTime, tmp_path: Path) -> None:
     with target(time, tmp_path) as to:
         done = to.deliver([bad(0, event_properties={"score": float("nan")}), *events(3, start=1)])

@@ -15,12 +15,12 @@ from etl.clients.mparticle import MparticleClient
 from etl.destinations.mparticle import deliver_mparticle
 from etl.destinations.mparticle_batch import batch_of, fault_of
 from etl.destinations.receipts import Delivered, Outgoing, Receipt
-from etl.errors import ConfigurationError, ServerError
+from etl.errors import ConfigurationError, FatalError, ServerError
 from etl.sandbox.faults import parse_faults
 from etl.sandbox.mparticle_rules import fault_of as their_fault_of
 from etl.sandbox.server import RunningSandbox, running_sandbox
 from etl.sandbox.state import SandboxOptions
-from tests.clients.service import FakeTime, steady
+from tests.clients.service import FakeTime, Reply, Service, steady
 
 
 class Target:
@@ -132,6 +132,21 @@ def test_a_single_batch_that_is_refused_is_rejected_with_their_words(to: Target)
     assert to.deliver(outgoing(1)).rejected == 1
     (rejection,) = Receipt(to.path).rejections.values()
     assert (rejection.code, rejection.reason) == ("refused", "Something went wrong")
+
+
+@pytest.mark.parametrize("reply", [Reply(405, b"no"), Reply(400, b"<html>Bad Request</html>")], ids=["405", "page"])
+def test_a_refusal_that_is_not_mparticles_refuses_nothing(reply: Reply, tmp_path: Path) -> None:
+    service, receipt = Service(), Receipt(tmp_path / "receipt.jsonl")
+    service.on("/v2/bulkevents", lambda seen: reply)
+    try:
+        with (
+            MparticleClient("key", "secret", base_url=service.url, retry=steady()) as client,
+            pytest.raises(FatalError, match="check base_url"),
+        ):
+            deliver_mparticle(outgoing(6), {"ios": client, "android": client}, receipt, environment="production")
+    finally:
+        service.stop()
+    assert not receipt.rejections and not receipt.acknowledged
 
 
 def test_old_data_goes_to_the_historical_path(to: Target) -> None:

@@ -61,6 +61,15 @@ EVENT = {
 }
 
 
+DATED = """
+stream: shop
+into: event
+fields:
+  - {field: time, from: todate(at), kind: int}
+  - {field: time, from: todate(seen), if: kind == 1, kind: int}
+"""
+
+
 def load(folder: Path, text: str, suffix: str = "yaml") -> Mapping:
     path = folder / f"shop.{suffix}"
     path.write_text(text, encoding="utf-8")
@@ -104,6 +113,14 @@ def test_a_text_that_a_function_cannot_read_did_not_fit(tmp_path: Path) -> None:
     made = list(ready.events(records, counts))
     assert made == [{"id": "1"}, {"id": "2"}, {"id": "3"}, {"id": "4", "time": 1709338350000}]
     assert counts.misfits == {"time": 1}
+
+
+def test_a_date_that_cannot_be_read_is_counted_and_one_that_is_missing_is_not(tmp_path: Path) -> None:
+    ready, counts = EventMapping(load(tmp_path, DATED)), EventCounts()
+    records: list[dict[str, Any]] = [{}, {"at": ""}, {"at": None}, {"at": "soon"}, {"at": 5}]
+    records.append({"at": "2024-03-02", "seen": "soon", "kind": 1})
+    assert [event for event in ready.events(records, counts) if event] == [{"time": 1709337600000}]
+    assert counts.misfits == {"time": 2}
 
 
 def test_date_math_starts_from_the_records_own_time(tmp_path: Path) -> None:

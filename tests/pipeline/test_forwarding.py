@@ -143,6 +143,16 @@ def test_lines_of_odd_shapes_stop_nothing(start: Callable[..., tuple[Project, Ru
     assert run_forwarding(project, job).files == []
 
 
+def test_a_time_that_cannot_be_read_is_counted_and_its_event_sent(
+    start: Callable[..., tuple[Project, RunningSandbox]], tmp_path: Path
+) -> None:
+    project, running = start()
+    put(tmp_path, "1.jsonl", [webhook(1, created_date="soon"), webhook(2)])
+    report = run_forwarding(project, "to-amplitude")
+    assert (report.acknowledged, report.misfits) == (2, {"time": 1})
+    assert ids(running) == ["evt-1", "evt-2"]
+
+
 def test_one_push_to_several_devices(start: Callable[..., tuple[Project, RunningSandbox]], tmp_path: Path) -> None:
     project, running = start(jobs=lambda text: text.replace("to-amplitude: {type: nami", "to-amplitude: {type: customerio"))
     push = {
@@ -249,6 +259,8 @@ def test_platforms_without_a_feed_are_skipped_unless_one_is_the_default(
     [
         ("./inbox, destination: project", "./nowhere, destination: project", "there is no such inbox"),
         ("destination: project}", "destination: project, mapping: customerio_to_amplitude}", "is for the stream customerio"),
+        ("destination: project}", "destination: workspace, mapping: nami_to_amplitude}", "gives no `events`, which mparticle takes"),
+        ("destination: project}", "destination: project, mapping: nami_to_mparticle}", "gives no `event_type`, which amplitude takes"),
         ("nami, inbox: ./inbox,", "customerio, inbox: ./inbox, events: [email_snet],", "did you mean 'email_sent'"),
     ],
 )
@@ -269,6 +281,7 @@ def test_the_command(tmp_path: Path) -> None:
         assert planned.stdout.splitlines()[0] == "to-amplitude: 1 file" and ids(running) == []
         done = profilemill(tmp_path, "run", "to-amplitude", "--json", "--max-rejects", "0")
         assert done.returncode == 3, done.stderr
+        assert "events sent" not in done.stderr, "a log gets a line every ten seconds, not one for each request"
         (report,) = json.loads(done.stdout)["forwarded"]
         assert (report["acknowledged"], report["reasons"]) == (200, {"user_id is too short": 1})
         shown = profilemill(tmp_path, "run", "to-amplitude", "to-mparticle")

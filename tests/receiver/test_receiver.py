@@ -10,6 +10,8 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,6 +109,15 @@ def test_a_body_that_is_too_large_is_refused_however_it_is_sent(running: tuple[R
     assert lines_now(inbox / "nami") == before
 
 
+def test_a_sender_of_far_too_much_can_read_why_it_is_refused(tmp_path: Path) -> None:
+    with receiver(tmp_path, "--max-body", "200000", "--allow-unsigned") as one:
+        for _ in range(10):
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                urllib.request.urlopen(f"{one.url}/nami", b" " * 3_000_000, timeout=10)
+            refused.value.close()
+            assert refused.value.code == 413
+
+
 def test_a_sender_that_never_finishes_is_answered(running: tuple[Receiver, Path]) -> None:
     with socket.create_connection(("127.0.0.1", running[0].port), timeout=20) as slow:
         slow.sendall(f"POST /nami/{SECRET} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{".encode())
@@ -119,6 +130,18 @@ def test_health_and_other_methods(running: tuple[Receiver, Path]) -> None:
     assert answer.status_code == 200
     assert answer.json()["healthy"] is True
     assert requests.get(f"{one.url}/customerio", timeout=10).status_code == 405
+
+
+def test_refusals_are_counted_and_the_first_of_a_kind_is_logged(tmp_path: Path) -> None:
+    with receiver(tmp_path, environment={"CUSTOMERIO_SIGNING_KEY": KEY}) as one:
+        for _ in range(3):
+            requests.post(f"{one.url}/customerio", data=BODY, headers=signed(BODY, key="another"), timeout=10)
+        requests.post(f"{one.url}/customerio", data=b"[]", headers=signed(b"[]"), timeout=10)
+        vendors = requests.get(f"{one.url}/health", timeout=10).json()["vendors"]
+        assert vendors["customerio"] == {"stored": 0, "refused": {"400": 1, "401": 3}, "open": True}
+        one.stop()
+        log = one.process.communicate()[1]
+    assert log.count("answered 401 to a request for /customerio: the signature is not that of this body") == 1
 
 
 def test_it_ends_in_order_and_shows_no_secret(tmp_path: Path) -> None:
@@ -184,4 +207,7 @@ def test_a_disk_that_takes_nothing_is_answered_503_and_the_next_event_is_stored(
         (inbox / "gone").rename(inbox / "nami")
         assert requests.post(f"{one.url}/nami", json={"id": 3}, timeout=10).status_code == 200
         assert requests.get(f"{one.url}/health", timeout=10).status_code == 200
+        one.stop()
+        log = one.process.communicate()[1]
+    assert log.count("does not take what arrives (No such file or directory)") == log.count("takes what arrives again") == 1
     assert [event["id"] for event in events_in(inbox / "nami")] == [1, 3]

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from etl.errors import ConfigurationError
+from etl.jobs_forwarding import CustomerioJob
 from etl.mapping import load_mapping
 from etl.mapping.apply import EventMapping
 from etl.settings import packaged_mappings
@@ -134,3 +136,10 @@ def test_every_line_is_counted() -> None:
 def test_half_a_surrogate_pair_is_replaced() -> None:
     line = rb'{"object_type": "sms", "data": {"\udc00": ["\ud83d", "\ud83d\ude00", 1], "customer_id": "\\ud83d"}}'
     assert object_of(line) == {"object_type": "sms", "data": {"\ufffd": ["\ufffd", "\U0001f600", 1], "customer_id": "\\ud83d"}}
+
+
+def test_the_ids_of_groups_may_be_written_as_numbers() -> None:
+    job = CustomerioJob.model_validate({"type": "customerio", "inbox": "i", "destination": "d", "account_id": 1, "workspace_id": "56354"})
+    assert (job.account_id, job.workspace_id) == ("1", "56354")
+    with pytest.raises(ValidationError):
+        CustomerioJob.model_validate({"type": "customerio", "inbox": "i", "destination": "d", "account_id": True})
