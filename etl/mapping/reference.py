@@ -171,7 +171,7 @@ Without `merge` the default of the table above holds; of `count(x)` as an int it
 
 `capacity` keeps the keys or members with the greatest (time, key), where the time is that of the key's last record, for `oldest` that of its first.
 Maps from `match` have {DEFAULT_MATCH_CAPACITY:,} by default, counters have none. `latest` and lists forget what is beyond it; all other operators
-cut it off where profiles are published, since a key that comes back needs its whole past.
+cut it off where profiles are published, since a key that comes back needs its whole past. `capacity: 0` keeps everything.
 
 ## Identifiers
 
