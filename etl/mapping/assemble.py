@@ -256,8 +256,8 @@ class _Assembly:
             self._faults.add_in(placed, error)
             return None
         found = list(faults_in(node))
-        for error in found:
-            self._faults.add_in(placed, error)
+        for fault in found:
+            self._faults.add_in(placed, fault)
         return None if found else Expression(placed.text, node)
 
     def _checked(self, action: Callable[[], None], placed: Placed | None, merge: Placed | None = None) -> None:
