@@ -9,7 +9,7 @@ from etl.mapping.kinds import KINDS, Kind
 from etl.mapping.messages import ExpressionError, nearest
 from etl.mapping.model import LIST_MERGES, MAP_MERGES, SCALAR_MERGES, merges_of
 from etl.mapping.registry import function_named, function_of
-from etl.mapping.tree import Call, ListOf, Literal, Node, Operation, children
+from etl.mapping.tree import Call, ListOf, Literal, Name, Node, Operation, children
 
 _ARITHMETIC = ("+", "-", "*", "/", "%")
 
@@ -73,7 +73,9 @@ def check_field(node: Node, kind: Kind, merge: str, merge_text: str) -> None:
             f"this gives a single value, but the kind is {kind.name}",
             node.start,
             node.end,
-            "map(key, value), match(..) and valuect(x) give maps",
+            f'match("{node.key}.") makes a map of an object'
+            if isinstance(node, Name)
+            else "map(key, value), match(..) and valuect(x) give maps",
         )
     if found.startswith("map[") and not kind.is_map:
         raise ExpressionError(
