@@ -112,6 +112,8 @@ def _compared(text: str, node: Operation, known: Mapping[str, int]) -> Iterator[
     if node.operator not in _COMPARISONS:
         return
     left, right = node.operands
+    if node.operator in ("==", "!="):
+        yield from _bool_as_text(node.operator, left, right)
     if isinstance(left, Literal) and isinstance(left.value, str) and _is_constant(right):
         hint = f"a key stands without quotes, or in back-ticks: {write_key(tuple(left.value.split('.')))}"
         yield Habit("W513", "both sides are constants: what stands in quotes, single or double, is text", left.start, left.end, hint)
@@ -120,6 +122,21 @@ def _compared(text: str, node: Operation, known: Mapping[str, int]) -> Iterator[
         if only_here and right.key != left.key:
             hint = f'text stands in quotes: "{right.key}"; if the key is meant, write `{right.key}`'
             yield Habit("W514", f"this compares with a key {right.key!r} of the record", right.start, right.end, hint)
+
+
+def _bool_as_text(operator: str, left: Node, right: Node) -> Iterator[Habit]:
+    """A bool of the record is no text, and a bool on the left takes no text on the right."""
+    if isinstance(left, Name) and isinstance(right, Literal) and isinstance(right.value, str) and right.value.lower() in ("true", "false"):
+        key, word, place = left, right.value.lower(), right
+    elif isinstance(left, Literal) and isinstance(left.value, bool) and isinstance(right, Name):
+        key, word, place = right, str(left.value).lower(), left
+    else:
+        return
+    what = (
+        "a bool of the record is not compared with text" if place is right else "text of the record is not compared with a bool before it"
+    )
+    hint = f"{write_key(key.parts)} {operator} {word} takes both"
+    yield Habit("W515", f"{what}: the answer is missing", place.start, place.end, hint)
 
 
 def _is_constant(node: Node) -> bool:

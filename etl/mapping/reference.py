@@ -56,7 +56,7 @@ Operators, loosest first:
 | --- | --- |
 | `OR` `\\|\\|`, then `AND` `&&` | of bools; anything else counts as false, and `AND` of two missing sides is missing |
 | `NOT` `!` | takes one whole comparison: `NOT city == "Oslo"`. Of missing it is missing |
-| `==` `=` `!=` `<>` | text exactly, a number with a text as numbers, a bool with its words; `5 == list`: whether an element is 5. A missing side: `==` false, `!=` true |
+| `==` `=` `!=` `<>` | text exactly, a number with a text as numbers, `x == true` takes the words of a bool too (`true == x` and `x == "true"` do not); `5 == list`: whether an element is 5. A missing side: `==` false, `!=` true |
 | `>` `>=` `<` `<=` | numbers and numeric text; dates with dates, date text or `"now-3d"`, by whole seconds. Two other texts: missing |
 | `x IN ["a", "b"]`, `INTERSECTS` | x or one of its elements is in the list; with a map on one side, one of its keys |
 | `x CONTAINS "part"` | a part of the text, or of an element |
