@@ -125,7 +125,7 @@ def unexpected_hint(text: str, start: int, word: str) -> str | None:
         return _WORDS["notnull"]
     if word == "=" and before.endswith("="):
         return "equal is == or =, and not equal is != or <>"
-    if word == "[":
+    if text.startswith("[", start) and re.search(r"[\w.]$", text[:start]):
         return _index_hint(text, start)
     if word == "*" and before.endswith("("):
         return "name a key that every record has, for example count(uuid)"
@@ -162,10 +162,10 @@ def _blank_hint(before: str, rest: str) -> str | None:
 
 def _index_hint(text: str, start: int) -> str | None:
     name = re.search(r"[\w.]+$", text[:start])
-    key = re.match(r"\[\s*(?:\"([^\"]*)\"|'([^']*)'|(-?[0-9]+))\s*\]", text[start:])
+    key = re.match(r"\[\s*(?:\"([^\"]*)\"|'([^']*)'|(-?[0-9]+)|([^\W\d]\w*))\s*\]", text[start:])
     if not name or not key:
         return None
     if key.group(3):
         return f"array.index({name.group()}, {key.group(3)}) is an element"
-    part = key.group(1) or key.group(2)
+    part = key.group(1) or key.group(2) or key.group(4)
     return f"a dot reaches into an object: {name.group()}.{part if re.fullmatch(r'[A-Za-z_][A-Za-z0-9_]*', part) else f'`{part}`'}"

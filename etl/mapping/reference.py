@@ -41,10 +41,10 @@ times, with one kind and one merge operator: of the sources whose `if` is true, 
 ## Expressions
 
 - A name is a key of the record: `city`. Dots reach into objects, unless the key itself has dots: `user_properties.plan`. Back-ticks quote
-  any other key: `` `$insert_id` ``, `` `gp plan` ``; so do brackets round several words: `[gp plan]`. Where there is no such key, a dot in
+  any other key: `` `$insert_id` ``, `` `gp plan` ``; so do brackets: `[gp plan]`. Where there is no such key, a dot in
   back-ticks reaches into objects too, and `` `items[0].price` `` into a list of objects.
 - Text stands in single or double quotes, one of which inside it is written twice or as `\\"`; numbers are written as in JSON,
-  lists as `["a", "b"]`, and `true`, `false` and `NULL` are constants.
+  lists as `["a", "b"]` (of one key as `[city,]`), and `true`, `false` and `NULL` are constants.
 - Comments: `-- text`, `# text`, `// text`, `/* text */`. Subtraction and division need blanks around their sign, since `a-b` is a key.
 - A missing value writes nothing and never clears an older one. Null and an absent key are missing; empty text, `false` and `0` are values.
 - The text form of a value: `true`, `false`, all digits of an integer, the shortest decimal text of a float without an exponent (`12.0`
