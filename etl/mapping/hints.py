@@ -7,6 +7,7 @@ import re
 from etl.faults import nearest
 
 _OPERATORS = ("and", "or", "not", "in", "like", "contains", "between", "intersects", "is")
+_STATEMENT_WORDS = ("as", "if", "kind", "mergeop", "shortdesc", "longdesc", "capacity", "pii", "from", "into", "by", "where", "alias")
 _WORDS = {
     "ilike": 'LIKE is case-sensitive: tolower(x) LIKE "*oslo*"',
     "rlike": "there are no regular expressions; LIKE knows *, ? and [a-z]",
@@ -47,10 +48,10 @@ FUNCTIONS = {
     **dict.fromkeys(("to_date", "date", "timestamp", "to_timestamp", "strptime", "parse_date"), "did you mean 'todate'?"),
     **dict.fromkeys(("date_format", "format_date", "to_char"), 'strftime(x, "%Y-%m-%d") gives a date as text'),
     **dict.fromkeys(("date_trunc",), 'strftime(x, "%Y-%m-%d") gives the day as text'),
-    **dict.fromkeys(("min", "least"), "the least of all records: `merge: min` in the field"),
-    **dict.fromkeys(("max", "greatest"), "the greatest of all records: `merge: max` in the field"),
-    **dict.fromkeys(("first", "first_value"), "the first of all records: `merge: oldest` in the field"),
-    **dict.fromkeys(("last", "last_value"), "the last of all records: `merge: latest`, which is the default"),
+    **dict.fromkeys(("min", "least"), "the least of all records: the merge operator `min`"),
+    **dict.fromkeys(("max", "greatest"), "the greatest of all records: the merge operator `max`"),
+    **dict.fromkeys(("first", "first_value"), "the first of all records: the merge operator `oldest`"),
+    **dict.fromkeys(("last", "last_value"), "the last of all records: the merge operator `latest`, which is the default"),
     **dict.fromkeys(("array_agg", "collect_set", "collect_list"), "set(x) with the kind '[]string' collects the values of all records"),
     **dict.fromkeys(("json_extract", "json_value", "get_json_object", "json_query"), "json.jmespath(x, path) reads inside JSON"),
     **dict.fromkeys(("if", "iif", "decode", "case"), "the field's `if` says for which records it is; a field may stand several times"),
@@ -138,7 +139,7 @@ def unexpected_hint(text: str, start: int, word: str) -> str | None:
             return f'text stands in quotes: "{value}"'
     if not word[:1].isalpha():
         return None
-    return (nearest(lowered, _OPERATORS) if len(word) > 1 else None) or _blank_hint(before, text[start:])
+    return (nearest(lowered, _OPERATORS) if len(word) > 1 else None) or blank_hint(before, text[start:])
 
 
 def dot_hint(text: str, end: int) -> str:
@@ -150,13 +151,13 @@ def dot_hint(text: str, end: int) -> str:
     return f"put that part in back-ticks: {name.group() if name else ''}`{next(part for part in rest.groups() if part)}`"
 
 
-def _blank_hint(before: str, rest: str) -> str | None:
+def blank_hint(before: str, rest: str) -> str | None:
     """A key with a blank in it reads as two words."""
     name = re.search(r"((?:[A-Za-z_@][\w\-/]*\.)*)([A-Za-z_@][\w\-/]*|\[[^\]`]+\])$", before)
     words = re.match(r"[\w\[\]]+(?: +[\w\[\]]+)*", rest)
     if name is None or words is None or name.group(2).lower() in (*_OPERATORS, "null", "true", "false"):
         return None
-    kept = re.split(rf" +(?:{'|'.join(_OPERATORS)})\b", words.group(), maxsplit=1, flags=re.IGNORECASE)[0]
+    kept = re.split(rf" +(?:{'|'.join((*_OPERATORS, *_STATEMENT_WORDS))})\b", words.group(), maxsplit=1, flags=re.IGNORECASE)[0]
     return f"a key with a blank stands in back-ticks: {name.group(1)}`{name.group(2)} {kept}`"
 
 
