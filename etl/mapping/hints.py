@@ -164,7 +164,7 @@ def blank_hint(before: str, rest: str) -> str | None:
 def _index_hint(text: str, start: int) -> str | None:
     name = re.search(r"[\w.]+$", text[:start])
     key = re.match(r"\[\s*(?:\"([^\"]*)\"|'([^']*)'|(-?[0-9]+)|([^\W\d]\w*))\s*\]", text[start:])
-    if not name or not key:
+    if not name or not key or not any(key.groups()):
         return None
     if key.group(3):
         return f"array.index({name.group()}, {key.group(3)}) is an element"

@@ -121,6 +121,15 @@ def test_a_capacity_of_0_is_none_in_both_forms(tmp_path: Path) -> None:
     assert _load(tmp_path, document, "yaml").fingerprint == mapping.fingerprint
 
 
+def test_texts_over_several_lines_survive(tmp_path: Path) -> None:
+    _load(tmp_path, """SELECT city AS town LONGDESC "one\\n\\ntwo\\u2028's" FROM s""")
+    document = convert_file(tmp_path / "trial.lql", "yaml")
+    assert (
+        _load(tmp_path, document, "yaml").field("town").description
+        == _load(tmp_path, (tmp_path / "trial.lql").read_text()).field("town").description
+    )
+
+
 def test_a_file_with_faults_is_not_converted(tmp_path: Path) -> None:
     path = tmp_path / "bad.lql"
     path.write_text("SELECT todat(x) AS a, b AS c FROM s", encoding="utf-8")
