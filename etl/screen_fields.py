@@ -8,6 +8,9 @@ from rich.table import Table
 
 from etl.reports import FieldCounts
 
+# From this width on there is room for samples beside six columns of numbers.
+_ROOMY = 100
+
 
 def show_troubled(out: Console, counts: dict[str, FieldCounts]) -> None:
     """A line for each field with values that could not be read, and one for dates with a shorter fraction."""
@@ -26,13 +29,18 @@ def show_unread(out: Console, counts: dict[str, FieldCounts]) -> None:
 
 
 def show_table(out: Console, counts: dict[str, FieldCounts]) -> None:
-    """Every field: evaluated, value, missing, skipped by its guard, unreadable, samples."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    """Every field: evaluated, value, missing, skipped by its guard, unreadable, samples; those below where there is no room."""
+    roomy = out.width >= _ROOMY
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1) if roomy else (0, 1, 0, 0))
     table.add_column("field", no_wrap=True, min_width=max((len(name) for name in counts), default=0))
     for heading in ("evaluated", "values", "missing", "skipped", "unreadable", "short"):
         table.add_column(heading, justify="right")
-    table.add_column("samples", overflow="fold")
+    if roomy:
+        table.add_column("samples", overflow="fold")
     for name, count in counts.items():
         numbers = (count.evaluated, count.values, count.missing, count.skipped, count.misfits, count.short_fractions)
-        table.add_row(escape(name), *(f"{number:,}" for number in numbers), escape(", ".join(count.samples)))
+        samples = [escape(", ".join(count.samples))] if roomy else []
+        table.add_row(escape(name), *(f"{number:,}" for number in numbers), *samples)
     out.print(table)
+    if not roomy:
+        show_unread(out, counts)

@@ -87,7 +87,8 @@ def _readings(error: yaml.MarkedYAMLError, text: str) -> Iterator[YamlFault]:
         "while scanning an anchor",
         "while scanning a block scalar",
     ):
-        yield from _needs_quotes(text, place, f"a value that starts with {text[_value_start(text, place)[1]]} needs quotes", flow=False)
+        first = text[_value_start(text, place)[1] :][:1]  # nothing, where the file is a sign alone
+        yield from _needs_quotes(text, place, f"a value that starts with {first} needs quotes", flow=False)
     if "another document" in problem:
         yield YamlFault("a file holds one document", place, "leave out the --- and what follows, or write a second file")
     if problem == "mapping values are not allowed here":

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from etl.mapping.check import check_condition, check_expression, check_field, default_kind
-from etl.mapping.draft import Draft, DraftField, Faults, Placed, truth_of
+from etl.mapping.check import check_condition, check_field, check_merge, default_kind, faults_in
+from etl.mapping.draft import Draft, DraftField, Faults, Placed, in_order, truth_of
 from etl.mapping.hints import kind_hint
 from etl.mapping.kinds import EVENT_KINDS, KINDS, Kind, kind_named
 from etl.mapping.messages import ExpressionError, nearest
@@ -22,7 +22,6 @@ from etl.mapping.model import (
 )
 from etl.mapping.parser import parse
 from etl.mapping.paths import contradiction, path_of, written
-from etl.mapping.tree import Node
 from etl.mapping.warnings import warn_of
 
 _RESERVED = ("profile_id", "first_seen", "last_seen", "load", "date", "bucket")
@@ -76,7 +75,7 @@ class _Assembly:
         )
         if not self._of_event:
             warn_of(made, draft, self._faults)
-        return Mapping(**{**made.__dict__, "warnings": tuple(self._faults.warnings)})
+        return Mapping(**{**made.__dict__, "warnings": tuple(in_order(self._faults.warnings))})
 
     def check_texts(self) -> None:
         for row in self._draft.fields:
@@ -130,12 +129,16 @@ class _Assembly:
         guard = self._condition(row.guard)
         kind = self._kind(row.kind) if row.kind else default_kind(source.node) if source else None
         pii = self._pii(row.pii)
-        if name is None or kind is None or source is None or len(self._faults.found) > before:
-            return None
         merge_text = row.merge.text if row.merge else "default"
-        merge = default_merge(source.node, kind) if merge_text.lower() == "default" else merge_named(merge_text, kind)
         capacity = self._capacity(row, kind, merge_text)
+        if kind is None or source is None:
+            if merge_text.lower() != "default":
+                self._checked(lambda: check_merge(kind, merge_named(merge_text, kind), merge_text), None, row.merge)
+            return None
+        merge = default_merge(source.node, kind) if merge_text.lower() == "default" else merge_named(merge_text, kind)
         self._checked(lambda: check_field(source.node, kind, merge, merge_text), row.source, row.merge)
+        if name is None or len(self._faults.found) > before:
+            return None
         return Field(
             name=name,
             sources=(Source(source, guard),),
@@ -143,7 +146,7 @@ class _Assembly:
             merge=merge,
             label=row.label.text if row.label else "",
             pii=pii,
-            capacity=capacity if capacity is not None else default_capacity(source.node, kind),
+            capacity=default_capacity(source.node, kind) if capacity is None else capacity or None,
             description=row.description.text if row.description else "",
         )
 
@@ -176,16 +179,17 @@ class _Assembly:
             self._faults.add("E405", "'pii' is true or false", placed.start, width=placed.width)
         return bool(found)
 
-    def _capacity(self, row: DraftField, kind: Kind, merge: str) -> int | None:
+    def _capacity(self, row: DraftField, kind: Kind | None, merge: str) -> int | None:
+        """The capacity as written; 0 is none at all, None that nothing is said."""
         placed = row.capacity
         if placed is None:
             if merge.lower() == "capped" and row.merge:
                 self._faults.add("E405", "'capped' needs a capacity", row.merge.start, "for example capacity: 100", len(merge))
             return None
-        if not placed.text.isascii() or not placed.text.isdigit() or int(placed.text) < 1:
-            self._faults.add("E405", "'capacity' is a whole number above 0", placed.start, width=len(placed.text))
+        if not placed.text.isascii() or not placed.text.isdigit():
+            self._faults.add("E405", "'capacity' is a whole number", placed.start, "0 keeps everything", placed.width)
             return None
-        if not kind.is_map and not kind.is_list:
+        if kind is not None and not kind.is_map and not kind.is_list:
             self._faults.add("E405", f"'capacity' is for maps and lists, not for {kind.name}", placed.start, width=len(placed.text))
             return None
         return int(placed.text)
@@ -246,15 +250,15 @@ class _Assembly:
     def _expression(self, placed: Placed | None) -> Expression | None:
         if placed is None:
             return None
-        found: list[Node] = []
-
-        def read() -> None:
+        try:
             node = parse(placed.text)
-            check_expression(node)
-            found.append(node)
-
-        self._checked(read, placed)
-        return Expression(placed.text, found[0]) if found else None
+        except ExpressionError as error:
+            self._faults.add_in(placed, error)
+            return None
+        found = list(faults_in(node))
+        for fault in found:
+            self._faults.add_in(placed, fault)
+        return None if found else Expression(placed.text, node)
 
     def _checked(self, action: Callable[[], None], placed: Placed | None, merge: Placed | None = None) -> None:
         try:

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from etl.mapping.hints import merge_hint
 from etl.mapping.kinds import KINDS, Kind
 from etl.mapping.messages import ExpressionError, nearest
-from etl.mapping.model import merges_of
+from etl.mapping.model import LIST_MERGES, MAP_MERGES, SCALAR_MERGES, merges_of
 from etl.mapping.registry import function_named, function_of
-from etl.mapping.tree import Call, ListOf, Literal, Node, Operation, children
+from etl.mapping.tree import Call, ListOf, Literal, Name, Node, Operation, children
 
 _ARITHMETIC = ("+", "-", "*", "/", "%")
 
 
-def check_expression(node: Node) -> None:
-    """Raises ExpressionError for the first fault of a tree: unknown function, arity, arguments."""
+def faults_in(node: Node) -> Iterator[ExpressionError]:
+    """Every fault of a tree, left to right: unknown functions, arity, arguments."""
     if isinstance(node, Call):
-        function_named(node)
+        try:
+            function_named(node)
+        except ExpressionError as error:
+            yield error
     for child in children(node):
-        check_expression(child)
+        yield from faults_in(child)
+
+
+def check_expression(node: Node) -> None:
+    """Raises ExpressionError for the first fault of a tree."""
+    for error in faults_in(node):
+        raise error
 
 
 def check_condition(node: Node) -> None:
@@ -62,7 +73,9 @@ def check_field(node: Node, kind: Kind, merge: str, merge_text: str) -> None:
             f"this gives a single value, but the kind is {kind.name}",
             node.start,
             node.end,
-            "map(key, value), match(..) and valuect(x) give maps",
+            f'match("{node.key}.") makes a map of an object'
+            if isinstance(node, Name)
+            else "map(key, value), match(..) and valuect(x) give maps",
         )
     if found.startswith("map[") and not kind.is_map:
         raise ExpressionError(
@@ -72,10 +85,16 @@ def check_field(node: Node, kind: Kind, merge: str, merge_text: str) -> None:
             node.end,
             "map kinds: map[string]string, map[string]bool, ..",
         )
-    _check_merge(kind, merge, merge_text)
+    check_merge(kind, merge, merge_text)
 
 
-def _check_merge(kind: Kind, merge: str, merge_text: str) -> None:
+def check_merge(kind: Kind | None, merge: str, merge_text: str) -> None:
+    """Raises ExpressionError when the kind cannot be merged so; of an unknown kind (None) when nothing can."""
+    if kind is None:
+        if merge not in (every := {*SCALAR_MERGES, *MAP_MERGES, *LIST_MERGES}):
+            hint = merge_hint(merge_text, tuple(every)) or nearest(merge_text, sorted(every)) or "known: " + ", ".join(sorted(every))
+            raise ExpressionError("E303", f"there is no merge operator {merge_text!r}", 0, 1, hint)
+        return
     known = merges_of(kind)
     if merge not in known:
         hint = merge_hint(merge_text, known) or nearest(merge_text, known) or "known: " + ", ".join(known)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -104,4 +105,6 @@ def _one_line(placed: Placed) -> str:
 def _quoted(text: str) -> str:
     if text.isdigit() or (_PLAIN.fullmatch(text) and text.lower() not in _YAML_WORDS) or text == "true":
         return text
+    if not text.isprintable():  # in single quotes YAML folds line ends
+        return json.dumps(text, ensure_ascii=False)
     return "'" + text.replace("'", "''") + "'"

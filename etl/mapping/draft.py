@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from etl.faults import Fault, line_and_column
@@ -67,6 +68,11 @@ def truth_of(text: str) -> bool | None:
     return True if text.lower() in ("true", "yes", "on") else False if text.lower() in ("false", "no", "off") else None
 
 
+def in_order(faults: Iterable[Fault]) -> list[Fault]:
+    """As they stand in the file."""
+    return sorted(faults, key=lambda fault: (fault.line, fault.column))
+
+
 class Faults:
     """The faults and warnings of one file, each with its place."""
 
@@ -94,4 +100,4 @@ class Faults:
             where.append(fault)
 
     def sorted(self) -> list[Fault]:
-        return sorted(self.found, key=lambda fault: (fault.line, fault.column))
+        return in_order(self.found)

@@ -23,9 +23,10 @@ _NAME = re.compile(r"[^\W\d][\w.\-/]*|@{1,2}[\w.\-/]*")
 _DOLLAR = re.compile(r"\$[\w$]*")
 _NUMBER = re.compile(r"(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _BLANK = re.compile(r"(?:\s+|--[^\n]*|#[^\n]*|//[^\n]*|/\*.*?\*/)+", re.DOTALL)
-# A key in brackets, `[my field]`: words with blanks and nothing else between them. One word alone is a list of it.
-_BRACKETED = re.compile(r"\[\s*([^\W\d][\w.\-/]*(?:[ \t]+[\w.\-/]+)+)\s*\]")
-_OPERATORS = {"or", "and", "not", "in", "intersects", "like", "contains", "between", "is", "exists"}
+# A key in brackets, `[my field]`: words with blanks and nothing else between them. A list of one key is `[key,]`. One word
+# right behind another is no key: `map[string]int`.
+_BRACKETED = re.compile(r"\[\s*([^\W\d][\w.\-/]*(?:[ \t]+[\w.\-/]+)+)\s*\]|(?<![\w.])\[\s*([^\W\d][\w.\-/]*)\s*\]")
+_NO_KEYS = {"or", "and", "not", "in", "intersects", "like", "contains", "between", "is", "exists", "true", "false", "null"}
 _SYMBOLS = ("==", "!=", "<>", "<=", ">=", "&&", "||", "=", "<", ">", "+", "-", "*", "/", "%", "!", "(", ")", "[", "]", ",", ".")
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", '"': '"', "'": "'", "`": "`"}
 
@@ -53,8 +54,10 @@ def _token(text: str, start: int) -> Token:
         return _quoted(text, start, "quoted")
     if text.startswith("/*", start):
         raise ExpressionError("E103", "this comment never ends", start, len(text), "add a closing */")
-    if character == "[" and (bracketed := _BRACKETED.match(text, start)) and _OPERATORS.isdisjoint(bracketed.group(1).lower().split()):
-        return Token("quoted", bracketed.group(1), start, bracketed.end())
+    if character == "[" and (bracketed := _BRACKETED.match(text, start)):
+        words = bracketed.group(1) or bracketed.group(2)
+        if _NO_KEYS.isdisjoint(words.lower().split()):
+            return Token("quoted", words, start, bracketed.end())
     if number := _NUMBER.match(text, start):
         return Token("number", number.group(), start, number.end())
     if name := _NAME.match(text, start):

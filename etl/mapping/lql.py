@@ -10,6 +10,7 @@ TIME expression, KEY expression, EXTENDS name, and the qualifiers CAPACITY numbe
 from __future__ import annotations
 
 from etl.mapping.draft import Draft, DraftField, Faults, Placed
+from etl.mapping.hints import blank_hint
 from etl.mapping.lexer import tokens
 from etl.mapping.messages import ExpressionError, nearest
 from etl.mapping.parser import Parser
@@ -81,6 +82,9 @@ class _Statement:
         near = nearest(token.value, (*QUALIFIERS, *CLAUSES)) if token.kind == "name" and len(token.value) > 3 else None
         near = "did you mean 'kind'?" if token.value.lower() == "type" else near
         hint = near.upper().replace("DID YOU MEAN", "did you mean") if near else None
+        line = self._text[self._text.rfind("\n", 0, token.start) + 1 : token.start]
+        if hint is None and (blank := blank_hint(line.rstrip(), self._text[token.start :])):
+            hint = f"{blank}; columns are separated by commas"
         self._faults.add(
             "E411",
             f"unexpected {token.value!r}; a comma, {', '.join(QUALIFIERS).upper()} or FROM is expected",

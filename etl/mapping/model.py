@@ -124,10 +124,10 @@ def merges_of(kind: Kind) -> tuple[str, ...]:
     return MAP_MERGES if kind.is_map else LIST_MERGES if kind.is_list else SCALAR_MERGES
 
 
-def merge_named(name: str, kind: Kind) -> str:
+def merge_named(name: str, kind: Kind | None) -> str:
     """The operator by that name or one of its other names, whether the kind has it or not."""
     found = _MERGE_SYNONYMS.get(name.lower(), name.lower())
-    return "latest" if found == "merge" and kind.is_map else found
+    return "latest" if found == "merge" and kind is not None and kind.is_map else found
 
 
 def default_merge(node: Node, kind: Kind) -> str:

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from etl.mapping.hints import unexpected_hint
+from etl.mapping.hints import dot_hint, unexpected_hint
 from etl.mapping.lexer import Token, tokens
 from etl.mapping.messages import ExpressionError
 from etl.mapping.tree import Call, ListOf, Literal, Name, Node, Operation
@@ -303,7 +303,7 @@ class Parser:
                 "a key may not start or end with a dot, nor hold two in a row",
                 token.start,
                 token.end,
-                "put it in back-ticks",
+                dot_hint(self._text, token.end),
             )
         return Name(tuple(parts), token.start, last.end)
 

@@ -41,10 +41,10 @@ times, with one kind and one merge operator: of the sources whose `if` is true, 
 ## Expressions
 
 - A name is a key of the record: `city`. Dots reach into objects, unless the key itself has dots: `user_properties.plan`. Back-ticks quote
-  any other key: `` `$insert_id` ``, `` `gp plan` ``; so do brackets round several words: `[gp plan]`. Where there is no such key, a dot in
+  any other key: `` `$insert_id` ``, `` `gp plan` ``; so do brackets: `[gp plan]`. Where there is no such key, a dot in
   back-ticks reaches into objects too, and `` `items[0].price` `` into a list of objects.
 - Text stands in single or double quotes, one of which inside it is written twice or as `\\"`; numbers are written as in JSON,
-  lists as `["a", "b"]`, and `true`, `false` and `NULL` are constants.
+  lists as `["a", "b"]` (of one key as `[city,]`), and `true`, `false` and `NULL` are constants.
 - Comments: `-- text`, `# text`, `// text`, `/* text */`. Subtraction and division need blanks around their sign, since `a-b` is a key.
 - A missing value writes nothing and never clears an older one. Null and an absent key are missing; empty text, `false` and `0` are values.
 - The text form of a value: `true`, `false`, all digits of an integer, the shortest decimal text of a float without an exponent (`12.0`
@@ -56,7 +56,7 @@ Operators, loosest first:
 | --- | --- |
 | `OR` `\\|\\|`, then `AND` `&&` | of bools; anything else counts as false, and `AND` of two missing sides is missing |
 | `NOT` `!` | takes one whole comparison: `NOT city == "Oslo"`. Of missing it is missing |
-| `==` `=` `!=` `<>` | text exactly, a number with a text as numbers, a bool with its words; `5 == list`: whether an element is 5. A missing side: `==` false, `!=` true |
+| `==` `=` `!=` `<>` | text exactly, a number with a text as numbers, `x == true` takes the words of a bool too (`true == x` and `x == "true"` do not); `5 == list`: whether an element is 5. A missing side: `==` false, `!=` true |
 | `>` `>=` `<` `<=` | numbers and numeric text; dates with dates, date text or `"now-3d"`, by whole seconds. Two other texts: missing |
 | `x IN ["a", "b"]`, `INTERSECTS` | x or one of its elements is in the list; with a map on one side, one of its keys |
 | `x CONTAINS "part"` | a part of the text, or of an element |
@@ -171,7 +171,7 @@ Without `merge` the default of the table above holds; of `count(x)` as an int it
 
 `capacity` keeps the keys or members with the greatest (time, key), where the time is that of the key's last record, for `oldest` that of its first.
 Maps from `match` have {DEFAULT_MATCH_CAPACITY:,} by default, counters have none. `latest` and lists forget what is beyond it; all other operators
-cut it off where profiles are published, since a key that comes back needs its whole past.
+cut it off where profiles are published, since a key that comes back needs its whole past. `capacity: 0` keeps everything.
 
 ## Identifiers
 

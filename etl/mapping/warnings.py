@@ -65,7 +65,7 @@ def _without_key(mapping: Mapping, field: Field, row: DraftField, faults: Faults
 
 def _growing(field: Field, node: Node, row: DraftField, faults: Faults) -> None:
     grows = field.kind.is_list or (field.kind.is_map and not _has_fixed_key(node))
-    if grows and field.capacity is None and field.merge != "sum":
+    if grows and field.capacity is None and row.capacity is None and field.merge != "sum":
         place = row.kind or row.name
         assert place is not None
         what = "keys" if field.kind.is_map else "members"
@@ -73,7 +73,7 @@ def _growing(field: Field, node: Node, row: DraftField, faults: Faults) -> None:
             "W503",
             f"the field {field.name!r} keeps every one of its {what} for ever",
             place.start,
-            "give it a capacity, for example capacity: 1000",
+            "give it a capacity, for example capacity: 1000; capacity: 0 says that it is meant",
             place.width,
         )
 

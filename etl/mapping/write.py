@@ -38,7 +38,9 @@ def _write(node: Node, level: int) -> str:
     if isinstance(node, Name):
         return write_key(node.parts)
     if isinstance(node, ListOf):
-        return f"[{', '.join(_write(item, 0) for item in node.items)}]"
+        items = ", ".join(_write(item, 0) for item in node.items)
+        # A word alone in brackets is a key.
+        return f"[{items},]" if len(node.items) == 1 and isinstance(node.items[0], Name) else f"[{items}]"
     if isinstance(node, Call):
         return f"{node.name}({', '.join(_write(argument, 0) for argument in node.arguments)})"
     text, own = _operation(node)

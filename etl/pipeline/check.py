@@ -41,7 +41,8 @@ def check(project: Project, *, online: bool = True) -> list[Finding]:
             findings.append(_mapped(project, f"mapping {job.mapping_name} of {name}", mappings[name]))
         except ProfilemillError as error:
             findings.append(Finding(f"mapping {job.mapping_name} of {name}", str(error)))
-    findings += [Finding(f"mapping file {path}", note=note) for path, note in unused_files(project, mappings.values())]
+    unused = unused_files(project, mappings.values())
+    findings += [Finding(f"mapping file {path}", note=note, warnings=wrong) for path, note, wrong in unused]
     for name, forwarding in project.jobs.forwardings.items():
         findings.append(_tried(f"forwarding {name}", partial(check_forwarding, project, name)))
         if online or "://" not in forwarding.inbox:

@@ -10,7 +10,7 @@ from typing import Any
 from etl.errors import ConfigurationError
 from etl.faults import Fault, nearest
 from etl.jobs import ImportJob
-from etl.mapping import MISSING, Mapping, evaluate, find_mapping, mapping_files
+from etl.mapping import MISSING, Mapping, evaluate, find_mapping, load_mapping, mapping_files
 from etl.mapping.document import read_draft
 from etl.mapping.draft import Faults
 from etl.mapping.model import Expression
@@ -38,14 +38,21 @@ def is_shipped(mapping: Mapping) -> bool:
     return mapping.path is not None and mapping.path.parent == packaged_mappings()
 
 
-def unused_files(project: Project, mappings: Iterable[Mapping]) -> Iterator[tuple[str, str]]:
-    """The mappings beside the jobs file that no job uses, each with a hint."""
+def unused_files(project: Project, mappings: Iterable[Mapping]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """The mappings beside the jobs file that no job uses, each with a hint, and what is wrong in it."""
     used = {path for mapping in mappings for path in mapping.files} | set(_wanted(project))
     names = _names(project)
     for path in mapping_files(project.path.parent / "mappings"):
         if path not in used:
             hint = nearest(path.stem, names) or f"`mapping: {path.stem}` in a job would"
-            yield str(path.relative_to(project.path.parent)), f"no job uses it; {hint}"
+            wrong: tuple[str, ...]
+            try:
+                found = load_mapping(str(path), project.mapping_folders())
+            except ConfigurationError as error:  # stops nothing as long as no job uses it
+                note, wrong = "no job uses it, and it has faults", (error.what,)
+            else:
+                note, wrong = "no job uses it", tuple(warning.render() for warning in found.warnings)
+            yield str(path.relative_to(project.path.parent)), f"{note}; {hint}", wrong
 
 
 def _names(project: Project) -> set[str]:

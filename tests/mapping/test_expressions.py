@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from etl.mapping import MISSING, MappingError, evaluate
 from etl.mapping.functions import Example
 from etl.mapping.registry import functions
 
-EXAMPLES = [(name, example) for name, function in functions().items() for example in function.examples]
+DOCUMENTED = [(name, one) for name, function in functions().items() for one in function.examples]
 
 
-@pytest.mark.parametrize(("name", "example"), EXAMPLES, ids=[f"{name}-{n}" for n, (name, _) in enumerate(EXAMPLES)])
-def test_documented_examples(name: str, example: Example) -> None:
-    value = evaluate(example.expression, example.record, datetime.fromisoformat(example.time) if example.time else None)
-    assert value == (MISSING if example.value == "missing" else example.value)
-    assert type(value) is type(MISSING if example.value == "missing" else example.value)
+@pytest.mark.parametrize(("name", "documented"), DOCUMENTED, ids=[f"{name}-{n}" for n, (name, _) in enumerate(DOCUMENTED)])
+def test_documented_examples(name: str, documented: Example) -> None:
+    value = evaluate(documented.expression, documented.record, datetime.fromisoformat(documented.time) if documented.time else None)
+    assert value == (MISSING if documented.value == "missing" else documented.value)
+    assert type(value) is type(MISSING if documented.value == "missing" else documented.value)
 
 
 @pytest.mark.parametrize(
@@ -82,15 +83,38 @@ _TEXT = st.one_of(
     st.text(max_size=30),
     st.lists(
         st.sampled_from(
-            ["map", "match", "valuect", "todate", "tod", "(", ")", ",", ".", "`k`", "`", '"a."', "'", "x", "1", "2.5", "-", " ", "#"]
+            [
+                *("map", "match", "valuect", "todate", "tod", "(", ")", ",", ".", "`k`", "`", '"a."', "'", "x", "1", "2.5", "-", " ", "#"),
+                *(
+                    "[",
+                    "]",
+                    '""',
+                    "[x]",
+                    "[x y]",
+                    " AND ",
+                    " OR ",
+                    "NOT ",
+                    " IN ",
+                    " LIKE ",
+                    " IS NULL",
+                    "=",
+                    "!",
+                    ">",
+                    "*",
+                    "\n",
+                    "/*",
+                    "$k",
+                ),
+            ]
         ),
         max_size=14,
     ).map("".join),
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=8 * int(os.environ.get("PROFILEMILL_EXAMPLES", "25")))
 @given(_TEXT)
+@example('x[""]')
 def test_any_text_compiles_or_raises_our_own_error(text: str) -> None:
     try:
         evaluate(text, {"x": "1", "k": {"a": [1]}})

@@ -114,6 +114,22 @@ def test_the_example_survives_both_ways(tmp_path: Path) -> None:
     assert _load(tmp_path, convert_file(tmp_path / "trial.yaml", "lql")).fingerprint == mapping.fingerprint
 
 
+def test_a_capacity_of_0_is_none_in_both_forms(tmp_path: Path) -> None:
+    mapping = _load(tmp_path, 'SELECT match("p.") AS p, match("q.") AS q CAPACITY 0 FROM s')
+    assert [field.capacity for field in mapping.fields] == [1000, None]
+    document = convert_file(tmp_path / "trial.lql", "yaml")
+    assert _load(tmp_path, document, "yaml").fingerprint == mapping.fingerprint
+
+
+def test_texts_over_several_lines_survive(tmp_path: Path) -> None:
+    _load(tmp_path, """SELECT city AS town LONGDESC "one\\n\\ntwo\\u2028's" FROM s""")
+    document = convert_file(tmp_path / "trial.lql", "yaml")
+    assert (
+        _load(tmp_path, document, "yaml").field("town").description
+        == _load(tmp_path, (tmp_path / "trial.lql").read_text()).field("town").description
+    )
+
+
 def test_a_file_with_faults_is_not_converted(tmp_path: Path) -> None:
     path = tmp_path / "bad.lql"
     path.write_text("SELECT todat(x) AS a, b AS c FROM s", encoding="utf-8")

@@ -32,6 +32,7 @@ from etl.settings import packaged_mappings
 from tests.mapping.trees import RECORDS, TREES
 
 EXAMPLES = int(os.environ.get("PROFILEMILL_EXAMPLES", "25"))
+pytestmark = pytest.mark.timeout(max(600, 30 * EXAMPLES))
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
 EVENTS = load_mapping("amplitude_events", [packaged_mappings()])
 

@@ -63,7 +63,8 @@ def test_check_says_which_files_count_and_what_landed_says(sandbox: RunningSandb
     before = _findings(tmp_path)
     assert "ok    mapping amplitude_events of shop-events  (1 fields, mappings/amplitude_events.yaml)" in before
     assert "ok    mapping amplitude_cohorts of shop-cohorts  (19 fields, shipped)" in before, "warnings of shipped mappings are not shown"
-    assert "mapping file mappings/amplitude_event.yaml  (no job uses it; did you mean 'amplitude_events'?)" in before
+    assert "mapping file mappings/amplitude_event.yaml  (no job uses it, and it has faults; did you mean 'amplitude_events'?)" in before
+    assert "amplitude_event.yaml:1:1: E404 'fields' is missing" in before
     done = profilemill(tmp_path, "run", "shop-events", "--from", "2022-11-21T15", "--to", "2022-11-21T16", "--max-rejects", "9")
     assert done.returncode == 0, done.stderr
     after = _findings(tmp_path)

@@ -17,7 +17,7 @@ from etl.mapping.values import matched
 
 
 def _kernel(scope: Scope, *prefixes: Value) -> dict[str, Any] | None:
-    texts = [text for prefix in prefixes if (text := single_text(prefix)) is not None]
+    texts = [text for prefix in prefixes if not isinstance(prefix, list) and (text := single_text(prefix)) is not None]
     return matched(scope.record, texts) or None
 
 
