@@ -44,6 +44,7 @@ DEFAULT_MAX_IDENTIFIERS = 50
 _LAYOUT = 2
 _DEFAULTS = {"max_identifiers": DEFAULT_MAX_IDENTIFIERS, "dedupe_days": 0, "layout": 1}
 _ATTEMPTS = 5
+_NO_TIMES = "CAST(NULL AS TIMESTAMPTZ) AS _first, CAST(NULL AS TIMESTAMPTZ) AS _last, CAST(NULL AS BIGINT) AS _records"
 _MOST_LOADS = 500
 
 
@@ -141,9 +142,8 @@ class _Build:
 
     def _no_fragments(self) -> str:
         ids = [f"CAST(NULL AS VARCHAR) AS {id_column(name)}" for name in self.namespaces]
-        times = "CAST(NULL AS TIMESTAMPTZ) AS _first, CAST(NULL AS TIMESTAMPTZ) AS _last, CAST(NULL AS BIGINT) AS _records"
-        times += ", '' AS _identity, '' AS load"
-        return f"SELECT {', '.join([times, *ids, *self._typed_nulls()])} WHERE FALSE"
+        columns = [_NO_TIMES, "'' AS _identity", "'' AS load", *ids, *self._typed_nulls()]
+        return f"SELECT {', '.join(columns)} WHERE FALSE"
 
     def _typed_nulls(self) -> list[str]:
         return [f"CAST(NULL AS {type_}) AS {column}" for field in self.fields for column, type_ in state_types(field).items()]
@@ -167,7 +167,9 @@ class _Build:
         parts = [self._assigned_fragments(source) for source in fragments]
         known = columns_of(connection, "held")
         state = ["h.first_seen AS _first", "h.last_seen AS _last", "h._records", *state_query("h", self.fields, known)]
-        parts.append(f"SELECT m.profile_id, {', '.join(state)} FROM held h JOIN moved m ON m.old_id = h.profile_id")
+        moved = f"SELECT m.profile_id, {', '.join(state)} FROM held h JOIN moved m ON m.old_id = h.profile_id"
+        # Fields that are newer than what is stored are null there.
+        parts.append(f"SELECT '' AS profile_id, {', '.join([_NO_TIMES, *self._typed_nulls()])} WHERE FALSE UNION ALL BY NAME ({moved})")
         return parts, sum(_count(connection, source) for source in (*fragments, "moved"))
 
     def _assigned_fragments(self, source: str, assigned: str = "assigned") -> str:

@@ -60,6 +60,9 @@ class Gathered:
             rows = [pa.Table.from_batches([reader.get_batch(n)]) for n in range(number, self._batches, self._most_parts)]
         return (rows[0] if len(rows) == 1 else self._merged(pa.concat_tables(rows))).drop_columns(_PART)
 
+    def close(self) -> None:
+        self._merging.close()
+
     def _merged(self, contributions: pa.Table) -> pa.Table:
         groups = groups_by(contributions, [_ID])
         merged = merge_columns(self._merging, contributions, groups, self._fields, Times.STORED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,19 +39,20 @@ class Rows:
 
         `assigned` are their identifiers.
         """
-        gathered = Gathered(connection, self.fields, PROFILES.parts_for(count, self.sizes), scratch, self.sizes)
-        gathered.take(contributions)
-        owners = "SELECT profile_id, component, namespace, value, rank, first FROM assigned"
-        owned = cut(connection, Cut("owned", "profile_id", gathered.parts, scratch / "owned"), [owners], self.sizes, IDENTIFIERS.narrow)
+        most_parts = PROFILES.parts_for(count, self.sizes)
         written: list[NewFile] = []
-        for part in owned:
-            connection.register("merged_rows", gathered.part(part))
-            query = self._with_identifiers("merged_rows", owned.part(part))
-            if recent:
-                gone = f"SELECT profile_id FROM touched WHERE {owned.range(part)} EXCEPT SELECT profile_id FROM merged_rows"
-                written += PROFILES.write_recent(connection, table, f"{query} UNION ALL BY NAME ({self._gone(gone)})")
-            else:
-                written += PROFILES.write_base(connection, table, query, part)
+        with contextlib.closing(Gathered(connection, self.fields, most_parts, scratch, self.sizes)) as gathered:
+            gathered.take(contributions)
+            owners = "SELECT profile_id, component, namespace, value, rank, first FROM assigned"
+            owned = cut(connection, Cut("owned", "profile_id", gathered.parts, scratch / "owned"), [owners], self.sizes, IDENTIFIERS.narrow)
+            for part in owned:
+                connection.register("merged_rows", gathered.part(part))
+                query = self._with_identifiers("merged_rows", owned.part(part))
+                if recent:
+                    gone = f"SELECT profile_id FROM touched WHERE {owned.range(part)} EXCEPT SELECT profile_id FROM merged_rows"
+                    written += PROFILES.write_recent(connection, table, f"{query} UNION ALL BY NAME ({self._gone(gone)})")
+                else:
+                    written += PROFILES.write_base(connection, table, query, part)
         source = relation(table, (file.path for file in written))
         here = f"SELECT profile_id, _quarantined FROM {source} WHERE _records > 0" if source else _NOBODY
         connection.execute(f"CREATE TEMP TABLE fresh AS {here}")

@@ -14,6 +14,7 @@ from etl.engines.local import rows
 from etl.lake.layers import Sizes, is_folded
 from etl.lake.layout import Lake
 from etl.lake.tables import files_of, transaction_of
+from etl.mapping import load_mapping
 from etl.profiles.build import build_profiles
 from etl.profiles.companions import count_profiles
 from etl.profiles.fold import fold_profiles
@@ -143,3 +144,17 @@ def test_what_was_written_since_a_build(lake: Lake, folded: bool) -> None:
             named = {row["profile_id"] for row in rows(connection, written_since(lake, version, since).identifiers)}
         assert {row["city"] for row in written} == cities
         assert {row["profile_id"] for row in written} == named == ids & people.keys()
+
+
+def test_a_field_that_is_new_joins_what_is_stored(tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+    lake.ensure_writable()
+    lakes.load(lake, mapping_in(tmp_path), {0: [record(1, "u1", "d1", "Oslo"), record(2, "u2", "d2", "Rome")]})
+    build_profiles(lake, sizes=BESIDE)
+    wider = tmp_path / "wider.yaml"
+    wider.write_text(lakes.MAPPING + "  - {field: kind, from: type, kind: string}\n", encoding="utf-8")
+    lakes.load(lake, load_mapping(str(wider), []), {1: [record(3, "u1", "d1", "Paris")]})
+    assert not build_profiles(lake, sizes=BESIDE).full
+    (one,), (other,) = (find_profiles(lake, "user", name) for name in ("u1", "u2"))
+    assert (one["city"], one["kind"], one["counts"]) == ("Paris", "view", {"view": 2})
+    assert (other["city"], other["kind"]) == ("Rome", None)
