@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from etl.engines.sorting import groups_by, whole
+from etl.engines.sorting import groups_by, sorted_by, whole
 
 
 def by_load(table: pa.Table) -> dict[int, pa.Table]:
@@ -14,7 +14,7 @@ def by_load(table: pa.Table) -> dict[int, pa.Table]:
     starts = np.concatenate(([0], np.flatnonzero(np.diff(numbers)) + 1, [len(numbers)]))
     found = np.unique(numbers).tolist()
     if len(starts) - 1 > 2 * len(found):
-        return {ix: table.filter(pa.array(numbers == ix)) for ix in found}
+        return by_load(table.take(pa.array(sorted_by(numbers.astype(np.int64)))))
     runs: dict[int, list[pa.Table]] = {}
     for start, end in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
         if start < end:
