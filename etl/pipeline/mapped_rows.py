@@ -13,7 +13,7 @@ def by_load(table: pa.Table) -> dict[int, pa.Table]:
     numbers = table["load_ix"].to_numpy()
     starts = np.concatenate(([0], np.flatnonzero(np.diff(numbers)) + 1, [len(numbers)]))
     found = np.unique(numbers).tolist()
-    if len(starts) - 1 > 2 * len(found):
+    if len(starts) - 1 > max(2 * len(found), 1):
         return by_load(table.take(pa.array(sorted_by(numbers.astype(np.int64)))))
     runs: dict[int, list[pa.Table]] = {}
     for start, end in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
