@@ -18,6 +18,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
@@ -90,7 +91,7 @@ def _shredded(connection: Connection, mapping: Mapping, path: Path, fields: list
     taken: list[pa.Table] = []
     size = 0
     with in_order(connection):
-        for piece in [*pieces_of(_landed(path), 0, how), None]:
+        for piece in chain(pieces_of(_landed(path), 0, how), [None]):
             if piece is not None:
                 assert piece.taken is not None
                 assert piece.rest.num_rows == 0
