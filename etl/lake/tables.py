@@ -157,8 +157,8 @@ def commit(
     expected_version: int | None = None,
     transactions: Mapping[str, int] | None = None,
     metadata: Mapping[str, str] | None = None,
-) -> int:
-    """Adds and removes files in one commit and returns the new version.
+) -> None:
+    """Adds and removes files in one commit.
 
     With `expected_version` the commit is a compare-and-set: CommitConflict when the table is at another version.
     Without it, commits of several writers are ordered one after the other. New columns are added to the table first;
@@ -201,7 +201,6 @@ def commit(
     except CommitFailedError as error:
         discard(table, add)
         raise CommitConflict(str(error)) from error
-    return version_of(table)
 
 
 def _created(table: Table, schema: pa.Schema) -> DeltaTable:

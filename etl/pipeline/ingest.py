@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from etl.engines.local import Connection, Workspace, arrow
+from etl.engines.local import Workspace, arrow
 from etl.engines.memory import give_back
 from etl.groups import groups_of
 from etl.lake.attempts import file_name, remove_attempts
@@ -66,9 +66,12 @@ def ingest(settings: Ingest, landed: Sequence[Landed]) -> ImportReport:
     fields = of_mapping(settings.mapping)
     remember(settings.lake, fields)
     report = ImportReport(settings.job)
-    for batch in _batches(landed):
-        report.add(_Batch(settings, fields, batch).run())
-        give_back()
+    with settings.lake.workspace() as workspace:
+        udfs.register(workspace[0])
+        sums.register(workspace[0])
+        for batch in _batches(landed):
+            report.add(_Batch(settings, fields, batch, workspace).run())
+            give_back()
     return report
 
 
@@ -79,22 +82,18 @@ def _batches(landed: Sequence[Landed]) -> Iterable[list[Landed]]:
 class _Batch:
     """One batch on its way through; `load_ix` is an attempt's place in `landed`."""
 
-    def __init__(self, settings: Ingest, fields: StreamFields, landed: list[Landed]) -> None:
-        self.settings, self.fields, self.landed = settings, fields, landed
-        self.lake = settings.lake
+    def __init__(self, settings: Ingest, fields: StreamFields, landed: list[Landed], workspace: Workspace) -> None:
+        self.settings, self.fields, self.landed, self.workspace = settings, fields, landed, workspace
+        self.connection, self.lake = workspace[0], settings.lake
         self.report = ImportReport(settings.job)
 
     def run(self) -> ImportReport:
-        with self.lake.workspace() as workspace:
-            connection, _ = workspace
-            udfs.register(connection)
-            sums.register(connection)
-            before = current_loads(self.lake, connection=connection)
-            # What is loaded already is compared before it is mapped; most of it is as it was.
-            known = [] if self.settings.remap else [ix for ix, one in enumerate(self.landed) if str(one.load) in before]
-            digests = self._digests_of(connection, known)
-            kept = [ix for ix, one in enumerate(self.landed) if ix not in digests or self._is_news(one, digests[ix], before)]
-            committed = self._load(workspace, kept, before) if kept else []
+        before = current_loads(self.lake, connection=self.connection)
+        # What is loaded already is compared before it is mapped; most of it is as it was.
+        known = [] if self.settings.remap else [ix for ix, one in enumerate(self.landed) if str(one.load) in before]
+        digests = self.digests_of(known)
+        kept = [ix for ix, one in enumerate(self.landed) if ix not in digests or self._is_news(one, digests[ix], before)]
+        committed = self._load(kept, before) if kept else []
         # Only attempts that are known to be out: another run may be about to load its own of the same hour.
         counting = {row.attempt for row in committed}
         # A lake that is built beside reads the raw files of another one, which are not its to remove.
@@ -104,9 +103,9 @@ class _Batch:
         drop_attempts(self.lake.landing, [attempt_folder(self.lake.landing, row) for row in replaced])
         return self.report
 
-    def _digests_of(self, connection: Connection, chosen: Iterable[int]) -> dict[int, Digest]:
+    def digests_of(self, chosen: Iterable[int]) -> dict[int, Digest]:
         """Lines and digest of attempts, by their place."""
-        digests = Digests(connection)
+        digests = Digests(self.connection)
         for ix in chosen:
             for table in records_of(self.landed[ix], ix):
                 digests.add(table)
@@ -127,27 +126,26 @@ class _Batch:
             return False
         return lines >= old.lines or self.settings.force
 
-    def _load(self, workspace: Workspace, kept: list[int], before: dict[str, Load]) -> list[Load]:
-        digests, counts, made = self._map(workspace, kept)
+    def _load(self, kept: list[int], before: dict[str, Load]) -> list[Load]:
+        digests, counts, made = self._map(kept)
         loads = [self._row(ix, digests[ix], counts.get(ix, {})) for ix in kept]
         with self.lake.writing():
-            committed = self._commit(workspace[0], loads, [self._written(table, rows_) for table, rows_ in made])
+            committed = self._commit(loads, [self._written(table, rows_) for table, rows_ in made])
             self._forget([row.attempt for row in loads if row.attempt not in {one.attempt for one in committed}], with_fragments=True)
             self._forget([before[row.load].attempt for row in committed if row.load in before], with_fragments=False)
         self._account(committed, before)
         return committed
 
-    def _commit(self, connection: Connection, loads: list[Load], written: list[Written]) -> list[Load]:
+    def _commit(self, loads: list[Load], written: list[Written]) -> list[Load]:
         for table, schema, files in written:
             if files:
                 commit(table, schema, add=files)
-        return commit_loads(self.lake, loads, lambda new, old: self._wanted(new.lines, new.digest, old), connection=connection)
+        return commit_loads(self.lake, loads, lambda new, old: self._wanted(new.lines, new.digest, old), connection=self.connection)
 
-    def _map(self, workspace: Workspace, kept: list[int]) -> tuple[dict[int, Digest], dict[int, dict[str, Any]], list[Made]]:
+    def _map(self, kept: list[int]) -> tuple[dict[int, Digest], dict[int, dict[str, Any]], list[Made]]:
         """Maps the records of the kept attempts. Lines and digest of each, what came of them, and the rows for the tables;
         the last two are empty where there are no records."""
-        connection, _ = workspace
-        mapped = MappedRecords(workspace, self.lake, self.settings.mapping, self.fields, [one.time for one in self.landed])
+        mapped = MappedRecords(self.workspace, self.lake, self.settings.mapping, self.fields, [one.time for one in self.landed])
         for ix in kept:
             for piece in pieces_of(self.landed[ix], ix, mapped.shredded):
                 mapped.add(piece)
@@ -157,13 +155,14 @@ class _Batch:
         found, not_object = mapped.finish()
         give_back()
         found, duplicates = without_duplicates(found)
-        connection.register("mapped", found)
-        rejects = self._rejects(connection, not_object)
-        counts = count_loads(connection, mapped.careful, [field.name for field in self.fields.fields], found, rejects)
+        self.connection.register("mapped", found)
+        rejects = self._rejects(not_object)
+        counts = count_loads(self.connection, mapped.careful, [field.name for field in self.fields.fields], found, rejects)
         leave_out_samples(counts, self.settings.mapping)
         for ix, count in duplicates.items():
             counts[ix]["_duplicates"] = count
-        fragments = make_fragments(connection, found, self.fields)
+        self.connection.unregister("mapped")
+        fragments = make_fragments(self.connection, found, self.fields)
         stream = self.lake.stream(self.fields.stream)
         return (
             digests,
@@ -171,9 +170,9 @@ class _Batch:
             [(stream, self._rows(found)), (self.lake.fragments(self.fields.stream), fragments), (self.lake.rejects, rejects)],
         )
 
-    def _rejects(self, connection: Connection, not_object: str) -> pa.Table:
+    def _rejects(self, not_object: str) -> pa.Table:
         bad = arrow(
-            connection,
+            self.connection,
             f"""SELECT load_ix, member_ix, line, left(text, {LONGEST_SHOWN * 4}) AS text,
             CASE WHEN starts_with(text, chr(65533)) THEN 'not_utf8' WHEN json_valid(text) THEN 'not_an_object' ELSE 'not_json' END AS code
             FROM records WHERE {not_object}""",
@@ -279,10 +278,10 @@ class _Batch:
 def contents_of(settings: Ingest, landed: Sequence[Landed]) -> list[tuple[int, str]]:
     """The lines and the digest of each attempt, as its row in `loads` has them."""
     found: list[tuple[int, str]] = []
-    for batch in _batches(landed):
-        with settings.lake.workspace() as (connection, _):
-            digests = _Batch(settings, of_mapping(settings.mapping), batch)._digests_of(connection, range(len(batch)))
-        found += [(digests[ix].lines, digests[ix].digest) for ix in range(len(batch))]
+    with settings.lake.workspace() as workspace:
+        for batch in _batches(landed):
+            digests = _Batch(settings, of_mapping(settings.mapping), batch, workspace).digests_of(range(len(batch)))
+            found += [(digests[ix].lines, digests[ix].digest) for ix in range(len(batch))]
     return found
 
 

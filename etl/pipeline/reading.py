@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Mapping as Mapping_
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -33,7 +34,7 @@ _REST_BYTES = 8 * 1024 * 1024
 # Mapped rows in memory; what is beyond goes to files.
 _ROWS_BYTES = 256 * 1024 * 1024
 # Raw text that is mapped by one statement: planning one takes as long as mapping a few megabytes.
-MAPPED_BYTES = 16 * 1024 * 1024
+MAPPED_BYTES = 20 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ class MappedRecords:
         self._rest: list[pa.Table] = []
         self._mapped: list[pa.Table] = []
         # In a table of the database, not in Arrow: what does not fit into its memory limit is spilled to disk.
-        self._connection.execute("CREATE TEMP TABLE records (load_ix INTEGER, member_ix INTEGER, line BIGINT, text VARCHAR)")
+        self._connection.execute("CREATE OR REPLACE TEMP TABLE records (load_ix INTEGER, member_ix INTEGER, line BIGINT, text VARCHAR)")
         loads = {
             "load_ix": pa.array(range(len(times)), pa.int32()),
             "fallback_time": pa.array([time.astimezone(UTC) for time in times], _TIME),
@@ -195,7 +196,9 @@ class MappedRecords:
         path = str(self._scratch / f"{new_token()}.arrow")
         with pa.OSFile(path, "wb") as file, pa.ipc.new_file(file, rows_.schema) as writer:
             writer.write_table(rows_)
-        return pa.ipc.open_file(pa.memory_map(path)).read_all()
+        found = pa.ipc.open_file(pa.memory_map(path)).read_all()
+        Path(path).unlink()
+        return found
 
     def _map(self, records: str, how: Plan, *, all_json: bool, without: Sequence[str] = ()) -> pa.Table:
         mapped = how.query(records, all_json=all_json, with_misfits=True)

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from etl.engines.local import Connection
+from etl.engines.memory import give_back
 from etl.engines.sorting import groups_by, sorted_by
 from etl.lake.layers import Sizes, part_of
 from etl.profiles.columns import merge_columns
@@ -42,8 +43,9 @@ class Gathered:
         """Runs queries for contributions, with `profile_id`, one after the other. All of them have the same columns."""
         for query in queries:
             placed = f"SELECT *, {part_of(_ID, self._most_parts)} AS {_PART} FROM ({query})"
-            for chunk in _chunks(self._reading, placed, self._rows):
+            for chunk in _chunks(self._reading, placed, max(self._rows // 3, 1)):
                 self._held.append(self._merged(chunk))
+                give_back()
                 if sum(map(len, self._held)) > self._rows:
                     self._held = [self._merged(pa.concat_tables(self._held))]
                 if self._most_parts > 1 and len(self._held[0]) > self._rows // 2:
