@@ -17,6 +17,8 @@ from etl.profiles.fields import ProfileField
 from etl.profiles.merge import Times
 
 _ID, _PART = "profile_id", "_part"
+# Held in memory; some people have a thousand long properties.
+_MOST_BYTES = 256 * 1024 * 1024
 
 
 class Gathered:
@@ -34,6 +36,7 @@ class Gathered:
         self._held: list[pa.Table] = []
         self._writer: pa.ipc.RecordBatchFileWriter | None = None
         self._batches = 0
+        self._complete = False
 
     @property
     def parts(self) -> int:
@@ -46,24 +49,28 @@ class Gathered:
             for chunk in _chunks(self._reading, placed, max(self._rows // 3, 1)):
                 self._held.append(self._merged(chunk))
                 give_back()
-                if sum(map(len, self._held)) > self._rows:
-                    self._held = [self._merged(pa.concat_tables(self._held))]
-                if self._most_parts > 1 and len(self._held[0]) > self._rows // 2:
+                if self._holds(self._rows, _MOST_BYTES):
+                    self._held = [self._together(self._held)]
+                if self._most_parts > 1 and self._holds(self._rows // 2, _MOST_BYTES // 2, first=True):
                     self._put_away()
 
     def part(self, number: int) -> pa.Table:
         """The merged rows of a range, with `profile_id`."""
         rows = self._held
         if self._writer:
-            if self._held:
+            if not self._complete:
                 self._put_away()
                 self._writer.close()
+                self._complete = True
             reader = pa.ipc.open_file(pa.memory_map(str(self._path)))
             rows = [pa.Table.from_batches([reader.get_batch(n)]) for n in range(number, self._batches, self._most_parts)]
-        return (rows[0] if len(rows) == 1 else self._merged(pa.concat_tables(rows))).drop_columns(_PART)
+        return self._together(rows).drop_columns(_PART)
 
     def close(self) -> None:
         self._merging.close()
+
+    def _together(self, merged: list[pa.Table]) -> pa.Table:
+        return merged[0] if len(merged) == 1 else self._merged(pa.concat_tables(merged))
 
     def _merged(self, contributions: pa.Table) -> pa.Table:
         groups = groups_by(contributions, [_ID])
@@ -73,8 +80,15 @@ class Gathered:
             merged = merged.append_column(name, contributions[name].take(a_row))
         return merged
 
+    def _holds(self, rows: int, size: int, *, first: bool = False) -> bool:
+        """Whether more rows or bytes are held than these; of `first` only what was merged together."""
+        held = self._held[:1] if first else self._held
+        return sum(map(len, held)) > rows or sum(table.nbytes for table in held) > size
+
     def _put_away(self) -> None:
-        rows = pa.concat_tables(self._held)
+        if not self._held:
+            return
+        rows = self._together(self._held)
         self._held = []
         if self._writer is None:
             self._writer = pa.ipc.new_file(str(self._path), rows.schema, options=pa.ipc.IpcWriteOptions(compression="lz4"))
@@ -87,7 +101,8 @@ class Gathered:
 
 
 def _batch(rows: pa.Table) -> pa.RecordBatch:
-    return rows.to_batches()[0] if len(rows) else pa.RecordBatch.from_pylist([], schema=rows.schema)
+    (batch,) = rows.to_batches() if len(rows) else [pa.RecordBatch.from_pylist([], schema=rows.schema)]
+    return batch
 
 
 def _chunks(connection: Connection, query: str, rows: int) -> Iterator[pa.Table]:
@@ -96,7 +111,7 @@ def _chunks(connection: Connection, query: str, rows: int) -> Iterator[pa.Table]
     held: list[pa.RecordBatch] = []
     for batch in reader:
         held.append(batch)
-        if sum(map(len, held)) >= rows:
+        if sum(map(len, held)) >= rows or sum(one.nbytes for one in held) >= _MOST_BYTES // 4:
             yield pa.Table.from_batches(held)
             held = [batch.slice(0, 0)]
     yield pa.Table.from_batches(held, reader.schema)
