@@ -8,14 +8,17 @@ import json
 import shutil
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
-import pandas as pd
 from deltalake import write_deltalake
 
 from etl.engines.sql import identifier, quote
 from etl.mapping import Mapping
 from etl.mapping.tree import Call, Literal, Name
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _DATE = "try_strptime({0}, ['%Y-%m-%d %H:%M:%S.%f', '%Y-%m-%d %H:%M:%S'])::TIMESTAMPTZ"
 CASTS = {"string": "{0}", "int": "TRY_CAST({0} AS BIGINT)", "number": "TRY_CAST({0} AS DOUBLE)", "bool": "TRY_CAST({0} AS BOOLEAN)"}
@@ -86,6 +89,8 @@ def duckdb_profiles(archive: Path, folder: Path, mapping: Mapping) -> None:
 
 def pandas_rows(archive: Path, folder: Path, mapping: Mapping) -> pd.DataFrame:
     """zip -> typed, de-duplicated rows in a Delta table, as a user of pandas would."""
+    import pandas as pd
+
     columns, _ = columns_of(mapping, "")
     lines = []
     with zipfile.ZipFile(archive) as opened:
