@@ -111,7 +111,7 @@ class Digests:
 
 
 class MappedRecords:
-    """Maps the records that are added. `finish` gives the rows; the table `records` has the lines that no kernel took."""
+    """Maps the records that are added. `finish` gives the rows, once; the table `records` has the lines that no kernel took."""
 
     def __init__(self, workspace: Workspace, lake: Lake, mapping: Mapping, fields: StreamFields, times: Sequence[datetime]) -> None:
         self.careful, self.shredded = plan(mapping), plan(mapping, shredded=True)
@@ -147,14 +147,15 @@ class MappedRecords:
         return self._digests.of(chosen)
 
     def finish(self) -> tuple[pa.Table, str]:
-        """The rows of all records, those that were taken in the order they came; and SQL that is true for the lines of
-        `records` that are no records."""
+        """The rows of all records, in no order, and SQL that is true for the lines of `records` that are no records."""
         self._put_in()
         if self._mapped:
             # Lines that were left out are often no JSON at all, so each is looked at first.
             odd = self._map("records", self.careful, all_json=False) if self._has_odd() else None
-            first = self._mapped[0].schema
-            return pa.concat_tables([*self._mapped, *([odd.select(first.names).cast(first)] if odd is not None else [])]), NOT_OBJECT
+            # Whoever asked has the rows alone now, and may let go of those that came twice.
+            found, self._mapped = self._mapped, []
+            first = found[0].schema
+            return pa.concat_tables([*found, *([odd.select(first.names).cast(first)] if odd is not None else [])]), NOT_OBJECT
         try:
             # Most files are whole, so a look at each line beforehand, as long as the reading itself, is mostly wasted.
             return self._map("records", self.careful, all_json=True), JSON_BUT_NOT_OBJECT
