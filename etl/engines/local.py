@@ -55,7 +55,8 @@ def workspace(folder: Path) -> Iterator[Workspace]:
 
 @contextlib.contextmanager
 def in_order(connection: Connection) -> Iterator[None]:
-    """Queries without a join or a group give their rows in the order of what they read."""
+    """Rows come about as they were read, so that what stood together mostly stays together. No order is certain: of a query
+    that is more than a list of names, each thread's rows come in one after the other."""
     connection.execute("SET preserve_insertion_order = true")
     try:
         yield

@@ -5,20 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from etl.engines.sorting import groups_by, sorted_by, whole
+from etl.engines.sorting import groups_by, sorted_by, starts_of, whole
 
 
 def by_load(table: pa.Table) -> dict[int, pa.Table]:
     """The rows by their `load_ix`. Rows that stand together are not copied."""
     numbers = table["load_ix"].to_numpy()
-    starts = np.concatenate(([0], np.flatnonzero(np.diff(numbers)) + 1, [len(numbers)]))
+    starts = starts_of(numbers)
     found = np.unique(numbers).tolist()
-    if len(starts) - 1 > max(2 * len(found), 1):
+    if len(starts) > 2 * len(found):
         return by_load(table.take(pa.array(sorted_by(numbers.astype(np.int64)))))
     runs: dict[int, list[pa.Table]] = {}
-    for start, end in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
-        if start < end:
-            runs.setdefault(int(numbers[start]), []).append(table.slice(start, end - start))
+    for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(numbers)], strict=False):
+        runs.setdefault(int(numbers[start]), []).append(table.slice(start, end - start))
     return {ix: pa.concat_tables(parts) for ix, parts in sorted(runs.items())}
 
 

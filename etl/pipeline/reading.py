@@ -207,7 +207,7 @@ class MappedRecords:
         found = without_suppressed(self._connection, self._lake, identified_query(hashed, self._fields), self._fields.by)
         if without:
             found = f"SELECT * EXCLUDE ({', '.join(map(identifier, without))}) FROM ({found})"
-        # So that the rows of one load stay together.
+        # So that the rows of one load mostly stay together.
         with in_order(self._connection):
             return arrow(self._connection, found)
 
@@ -215,10 +215,10 @@ class MappedRecords:
 def with_maps(mapped: pa.Table, records: pa.Table, as_read: Mapping_[str, str]) -> pa.Table:
     """Mapped records with the maps that they have as they were read (`Plan.as_read`)."""
     places = _places(mapped, records)
-    in_order = len(places) == len(records) and bool((places == np.arange(len(places))).all())
+    as_they_came = len(places) == len(records) and bool((places == np.arange(len(places))).all())
     for name, column in as_read.items():
         maps = whole(records[column]).cast(_MAP)
-        mapped = mapped.append_column(name, maps if in_order else maps.take(pa.array(places)))
+        mapped = mapped.append_column(name, maps if as_they_came else maps.take(pa.array(places)))
     return mapped
 
 

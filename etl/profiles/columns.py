@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 import pyarrow as pa
@@ -103,9 +103,13 @@ class _Merging:
         rows[chosen], none[chosen] = found, False
         return {field.name: column.take(pa.array(rows, mask=none)), time: _moments(times[rows] if len(times) else rows, none)}
 
+    @cached_property
+    def _times_of_records(self) -> Ints:
+        return _integers(whole(self.rows["_time"]))
+
     def _times_of_rows(self, time: str) -> Ints | None:
         if self.times is not Times.STORED:
-            return _integers(whole(self.rows["_time"]))
+            return self._times_of_records
         return _integers(whole(self.rows[time])) if time in self.rows.column_names else None
 
     def _lacks_times(self, time: str, column: pa.Array) -> bool:
@@ -116,7 +120,7 @@ class _Merging:
             return None
         entries = self._entries(column)
         if self.times is not Times.STORED:
-            times = _integers(whole(self.rows["_time"]))[entries.row]
+            times = self._times_of_records[entries.row]
         else:
             stored = whole(self.rows[time])
             if not _same_keys(column, stored):

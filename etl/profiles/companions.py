@@ -29,7 +29,7 @@ def derive_identifiers(lake: Lake, connection: Connection, scratch: Path, build:
     count = int(rows(connection, f"SELECT count(*) AS n FROM ({query})")[0]["n"])
     added = []
     made = Cut("derived_identifiers", "id_hash", IDENTIFIERS.parts_for(count, sizes), scratch / "derived_identifiers")
-    all_rows = cut(connection, made, [query], sizes, IDENTIFIERS.narrow)
+    all_rows = cut(connection, made, query, sizes, IDENTIFIERS.narrow)
     for part in all_rows:
         added += IDENTIFIERS.write_base(connection, lake.identifiers, f"SELECT * FROM {all_rows.part(part)}", part)
     schema = schema_of(connection, identifier_rows(_NO_IDENTIFIERS, build), lake.identifiers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,7 @@ class Cut:
         if self.parts == 1:
             return self.name
         # The file without rows tells the columns where a range has none.
-        files = [self.folder / "none.parquet", *sorted(self.folder.glob(f"*/_part={number}/*.parquet"))]
+        files = [self.folder / "none.parquet", *sorted(self.folder.glob(f"rows/_part={number}/*.parquet"))]
         return f"read_parquet([{', '.join(quote(str(file)) for file in files)}], union_by_name = true, hive_partitioning = false)"
 
     def range(self, number: int) -> str:
@@ -38,15 +38,11 @@ class Cut:
         return iter(range(self.parts))
 
 
-def cut(connection: Connection, made: Cut, queries: Iterable[str], sizes: Sizes, narrow: int = 1) -> Cut:
-    """Makes the rows of some queries what `made` says: with one part a table, else files. The first query has all columns.
-
-    They are asked for and run one after the other. `narrow` is how many rows are as large as a wide one.
-    """
-    numbered = enumerate(queries)
+def cut(connection: Connection, made: Cut, query: str, sizes: Sizes, narrow: int = 1) -> Cut:
+    """Makes the rows of a query what `made` says: with one part a table, else files. `narrow` is how many rows are as large
+    as a wide one."""
     if made.parts == 1:
-        for number, query in numbered:
-            connection.execute(f"INSERT INTO {made.name} BY NAME {query}" if number else f"CREATE TEMP TABLE {made.name} AS {query}")
+        connection.execute(f"CREATE TEMP TABLE {made.name} AS {query}")
         return made
     made.folder.mkdir()
     # Files that are read once, and soon.
@@ -56,10 +52,8 @@ def cut(connection: Connection, made: Cut, queries: Iterable[str], sizes: Sizes,
     group = max(256, min(_MOST_GROUP, at_once // made.parts))
     connection.execute(f"SET partitioned_write_max_open_files = {max(made.parts, 100)}")
     connection.execute(f"SET partitioned_write_flush_threshold = {max(1024, at_once // 16)}")
-    for number, query in numbered:
-        if number == 0:
-            connection.execute(f"COPY (SELECT * FROM ({query}) LIMIT 0) TO {quote(str(made.folder / 'none.parquet'))} ({form})")
-        rows = f"SELECT *, {part_of(made.key, made.parts)} AS _part FROM ({query})"
-        options = f"{form}, PARTITION_BY (_part), ROW_GROUP_SIZE {group}"
-        connection.execute(f"COPY ({rows}) TO {quote(str(made.folder / str(number)))} ({options})")
+    connection.execute(f"COPY (SELECT * FROM ({query}) LIMIT 0) TO {quote(str(made.folder / 'none.parquet'))} ({form})")
+    rows = f"SELECT *, {part_of(made.key, made.parts)} AS _part FROM ({query})"
+    options = f"{form}, PARTITION_BY (_part), ROW_GROUP_SIZE {group}"
+    connection.execute(f"COPY ({rows}) TO {quote(str(made.folder / 'rows'))} ({options})")
     return made

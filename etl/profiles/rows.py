@@ -44,7 +44,7 @@ class Rows:
         with contextlib.closing(Gathered(connection, self.fields, most_parts, scratch, self.sizes)) as gathered:
             gathered.take(contributions)
             owners = "SELECT profile_id, component, namespace, value, rank, first FROM assigned"
-            owned = cut(connection, Cut("owned", "profile_id", gathered.parts, scratch / "owned"), [owners], self.sizes, IDENTIFIERS.narrow)
+            owned = cut(connection, Cut("owned", "profile_id", gathered.parts, scratch / "owned"), owners, self.sizes, IDENTIFIERS.narrow)
             for part in owned:
                 connection.register("merged_rows", gathered.part(part))
                 query = self._with_identifiers("merged_rows", owned.part(part))
