@@ -34,7 +34,8 @@ from etl.landing.manifest import Landed, LoadId
 from etl.landing.readers import blocks, lines
 from etl.mapping import Mapping, load_mapping, udfs
 from etl.mapping.plan import plan
-from etl.pipeline.reading import MAPPED_BYTES, MappedRecords, pieces_of, with_maps
+from etl.pipeline.mapped_records import MAPPED_BYTES, MappedRecords, plans_of, with_maps
+from etl.pipeline.reading import pieces_of
 from etl.profiles.fields import of_mapping
 from etl.sandbox.data import SampleSpec, export_members
 from etl.settings import packaged_mappings
@@ -109,10 +110,11 @@ def _as_a_load(mapping: Mapping, path: Path, folder: Path) -> pa.Table:
     lake = Lake(folder / "lake")
     with lake.workspace() as workspace:
         udfs.register(workspace[0])
-        mapped = MappedRecords(workspace, lake, mapping, of_mapping(mapping), [_TIME])
-        for piece in pieces_of(_landed(path), 0, mapped.shredded):
+        plans = plans_of(mapping, of_mapping(mapping))
+        mapped = MappedRecords(workspace, lake, plans, [_TIME])
+        for piece in pieces_of(_landed(path), 0, plans.shredded):
             mapped.add(piece)
-        return mapped.finish()[0]
+        return _together(mapped.finish()[0].drain())
 
 
 def _landed(path: Path) -> Landed:

@@ -739,5 +739,15 @@ int32_t profilemill_shred(Work *work) {
     return 0;
 }
 
+/* Where each line starts, and where the last one ends; how many these are. The data ends with a line feed, and `starts` has
+ * room for one more than it has bytes. */
+int64_t profilemill_line_starts(Place data, int64_t size, int64_t *starts) {
+    int64_t *next = starts;
+    Place p = data, end = data + size;
+    *next++ = 0;
+    while (p < end && (p = memchr(p, '\n', (size_t)(end - p)))) *next++ = ++p - data;
+    return next - starts;
+}
+
 /* What this file and its caller must agree on. */
-int32_t profilemill_shred_version(void) { return 1; }
+int32_t profilemill_shred_version(void) { return 2; }

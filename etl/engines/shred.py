@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 LIBRARY = Path(__file__).with_name("_shred.so")
-_VERSION = 1
+_VERSION = 2
 _LEAST_BYTES_OF_A_MEMBER = 6  # `"a":1,`
 _VIEW = 16
 _MOST_NAMES = 1024  # SLOTS / 4 in shred.c
@@ -135,6 +135,7 @@ class _Work(ctypes.Structure):
 def _library() -> ctypes.CDLL | None:
     try:
         library = ctypes.CDLL(str(LIBRARY))
+        library.profilemill_line_starts.restype = ctypes.c_int64
         return library if library.profilemill_shred_version() == _VERSION else None
     except (OSError, AttributeError):
         return None
@@ -150,14 +151,29 @@ def takes(wanted: Wanted) -> bool:
     return is_built() and len(wanted.uses) <= _MOST_NAMES
 
 
+def line_starts(data: bytes) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Where each line of `data` starts, and where the last one ends; `data` ends with a line feed.
+
+    Raises RuntimeError where the kernel is not built.
+    """
+    starts = np.empty(len(data) + 1, np.int64)  # untouched pages of it take no memory
+    count = _built().profilemill_line_starts(ctypes.c_char_p(data), ctypes.c_int64(len(data)), ctypes.c_void_p(starts.ctypes.data))
+    return starts[:count].copy()
+
+
+def _built() -> ctypes.CDLL:
+    library = _library()
+    if library is None:
+        raise RuntimeError("the kernel of etl.engines.shred is not built")
+    return library
+
+
 def shred(block: bytes, starts: np.ndarray[Any, np.dtype[np.int64]], wanted: Wanted) -> Shredded:
     """Line n of the block is `block[starts[n]:starts[n + 1]]`, valid UTF-8 with its line feed. `starts` is one longer than there are lines.
 
     Raises RuntimeError where the kernel is not built, and ValueError for more wanted names than it has room for.
     """
-    library = _library()
-    if library is None:
-        raise RuntimeError("the kernel of etl.engines.shred is not built")
+    library = _built()
     lines, layout = len(starts) - 1, wanted.laid_out
     names, maps, values = len(wanted.uses), len(layout.maps), layout.values
     room = len(block) // _LEAST_BYTES_OF_A_MEMBER + 1

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -33,6 +34,13 @@ class NewFile:
     path: str
     rows: int
     partition: Mapping[str, str]
+
+    @classmethod
+    def of(cls, table: Table, partition: Mapping[str, str], name: str, rows: int) -> NewFile:
+        """The file `name` of a partition, whose folder is there from now on."""
+        folder = "/".join(f"{key}={value}" for key, value in partition.items())
+        (table.path / folder).mkdir(parents=True, exist_ok=True)
+        return cls(f"{folder}/{name}.parquet" if folder else f"{name}.parquet", rows, partition)
 
 
 @dataclass(frozen=True)
@@ -108,30 +116,28 @@ def write_file(
 ) -> NewFile | None:
     """Writes the rows of `query` (without the partition columns) beside the committed files; None when there are none.
     `group` is how many rows share statistics, where the usual number is too coarse."""
-    relative, target = _place_of(table, partition, name)
+    target = table.path / NewFile.of(table, partition, name, 0).path
     rows_of_group = "" if group is None else f", ROW_GROUP_SIZE {group}"
     copied = connection.execute(f"COPY ({query}) TO {quote(str(target))} (FORMAT parquet, COMPRESSION zstd{rows_of_group})").fetchone()
     rows = int(copied[0])
     if rows == 0:
         target.unlink(missing_ok=True)
         return None
-    return NewFile(relative, rows, partition)
+    return NewFile.of(table, partition, name, rows)
 
 
-def write_rows(rows: pa.Table, table: Table, partition: Mapping[str, str], name: str, *, repeats: bool = True) -> NewFile:
-    """Writes rows (at least one, without the partition columns) beside the committed files. `repeats`: whether values come often
-    enough that numbering them saves something."""
-    relative, target = _place_of(table, partition, name)
-    pq.write_table(rows, target, compression="zstd", compression_level=1, use_dictionary=repeats)
-    return NewFile(relative, len(rows), partition)
+def write_rows(rows: pa.Table, table: Table, partition: Mapping[str, str], name: str) -> NewFile:
+    """Writes rows (at least one, without the partition columns) beside the committed files."""
+    new = NewFile.of(table, partition, name, len(rows))
+    pq.write_table(rows, table.path / new.path, **parquet_options(rows.schema))
+    return new
 
 
-def _place_of(table: Table, partition: Mapping[str, str], name: str) -> tuple[str, Path]:
-    folder = "/".join(f"{key}={value}" for key, value in partition.items())
-    relative = f"{folder}/{name}.parquet" if folder else f"{name}.parquet"
-    target = table.path / relative
-    target.parent.mkdir(parents=True, exist_ok=True)
-    return relative, target
+def parquet_options(schema: pa.Schema) -> dict[str, Any]:
+    """How Arrow writes the rows of tables. Compression finds what repeats; numbering values beforehand saved nothing of
+    events and made fragments larger. Nobody looks for a least or greatest value within maps and lists."""
+    flat = [column.name for column in schema if not pa.types.is_nested(column.type)]
+    return {"compression": "zstd", "compression_level": 1, "use_dictionary": False, "write_statistics": flat}
 
 
 def with_partition(schema: pa.Schema, table: Table) -> pa.Schema:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -17,7 +17,8 @@ from etl.gunzip import DAMAGED, gunzip
 SCHEMA = pa.schema([("load_ix", pa.int32()), ("member_ix", pa.int32()), ("line", pa.int64()), ("text", pa.large_string())])
 
 # What is in memory of a member at once; its rows go on to a table that may spill to disk.
-_BLOCK = 16 * 1024 * 1024
+_BLOCK = 8 * 1024 * 1024
+Starts = np.ndarray[Any, np.dtype[np.int64]]
 _BOM = b"\xef\xbb\xbf"
 _BLANKS = b" \t\r\n"
 
@@ -54,7 +55,7 @@ class Block:
     number `before + n + 1`. Of lines that are no UTF-8 there are blanks in `data`, and the bytes in `broken`."""
 
     data: bytes
-    starts: np.ndarray[Any, np.dtype[np.int64]]
+    starts: Starts
     before: int
     broken: Mapping[int, bytes]
 
@@ -66,8 +67,9 @@ class Block:
         return n not in self.broken and not self.data[self.starts[n] : self.starts[n + 1]].strip(_BLANKS)
 
 
-def text_blocks(path: Path, size: int = _BLOCK) -> Iterator[Block]:
-    """The lines of a file, gunzipped, in blocks of about `size` bytes, without a BOM. Raises DamagedDownload as `blocks` does."""
+def text_blocks(path: Path, size: int = _BLOCK, starts_of: Callable[[bytes], Starts] | None = None) -> Iterator[Block]:
+    """The lines of a file, gunzipped, in blocks of about `size` bytes, without a BOM. Raises DamagedDownload as `blocks` does.
+    `starts_of` finds where lines start, as `line_starts` does, for who has a faster way."""
     before = 0
     for data in blocks(path, size):
         block = data[len(_BOM) :] if before == 0 and data.startswith(_BOM) else data
@@ -75,7 +77,7 @@ def text_blocks(path: Path, size: int = _BLOCK) -> Iterator[Block]:
             continue
         if not block.endswith(b"\n"):
             block += b"\n"
-        starts = _starts(block)
+        starts = (starts_of or line_starts)(block)
         whole = pa.LargeStringArray.from_buffers(1, pa.py_buffer(np.array([0, len(block)], np.int64)), pa.py_buffer(block))
         broken: dict[int, bytes] = {}
         if not _is_text(whole):
@@ -121,7 +123,7 @@ def lines(data: bytes, load_ix: int, member_ix: int, before: int = 0) -> pa.Tabl
     if not data.endswith(b"\n"):
         data += b"\n"
     buffer = np.frombuffer(data, dtype=np.uint8)
-    offsets = _starts(data)
+    offsets = line_starts(data)
     count = len(offsets) - 1
     text = pa.LargeStringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(data))
     numbers = np.arange(before + 1, before + count + 1, dtype=np.int64)
@@ -158,8 +160,8 @@ def texts(records: Iterable[tuple[int, str]], load_ix: int, member_ix: int) -> p
     return pa.table([*(pa.array(column) for column in columns), pa.array(values, pa.large_string())], schema=SCHEMA)
 
 
-def _starts(data: bytes) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Where each line starts, and where the last one ends."""
+def line_starts(data: bytes) -> Starts:
+    """Where each line starts, and where the last one ends; `data` ends with a line feed."""
     return np.concatenate(([0], np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == 10) + 1)).astype(np.int64)
 
 

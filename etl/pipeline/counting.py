@@ -1,8 +1,10 @@
-"""What came of a batch's records, per load: the tables `mapped`, `identified` and `rejects` in numbers."""
+"""What came of records, per load, in numbers."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -19,21 +21,41 @@ from etl.reports import MOST_SAMPLES, FieldCounts
 _LONGEST_SAMPLE = 60
 
 
-def count_loads(connection: Connection, plan: Plan, fields: list[str], mapped: pa.Table, rejects: pa.Table) -> dict[int, dict[str, Any]]:
-    """By `load_ix`: `_rows`, `_unidentified`, `_early`, `_rejects`, and `_fields`, a FieldCounts for each field.
+@dataclass
+class LoadCounts:
+    """What came of the records of a load."""
 
-    `mapped` is the table of that name too.
-    """
+    rows: int = 0
+    duplicates: int = 0
+    rejects: int = 0
+    unidentified: int = 0
+    early: int = 0
+    fields: dict[str, FieldCounts] = field(default_factory=dict)
+
+    def add(self, other: LoadCounts) -> None:
+        for name in ("rows", "duplicates", "rejects", "unidentified", "early"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name, counts in other.fields.items():
+            self.fields.setdefault(name, FieldCounts()).add(counts)
+
+
+def count_rows(connection: Connection, plan: Plan, fields: list[str], mapped: pa.Table) -> dict[int, LoadCounts]:
+    """By `load_ix` what became of mapped rows; `mapped` is the table of that name too."""
     found = [_counted(ix, rows_, plan, fields) for ix, rows_ in by_load(mapped).items()]
     if plan.guarded:
         parts = [f"count(*) FILTER (NOT ({open_})) AS {identifier('skipped ' + name)}" for name, open_ in plan.guarded.items()]
         skipped = {row["load_ix"]: row for row in rows(connection, f"SELECT load_ix, {', '.join(parts)} FROM mapped GROUP BY load_ix")}
         found = [row | skipped[row["load_ix"]] for row in found]
     samples = _samples(connection, plan, [name for name in plan.misfits if any(row["misfits " + name] for row in found)])
-    counts = {row["load_ix"]: {**row, "_fields": _by_field(row, fields, samples.get(row["load_ix"], {}))} for row in found}
-    for ix, lines in by_load(rejects).items():
-        counts.setdefault(ix, {})["_rejects"] = len(lines)
-    return counts
+    return {
+        row["load_ix"]: LoadCounts(
+            rows=row["_rows"],
+            unidentified=row["_unidentified"],
+            early=row["_early"],
+            fields=_by_field(row, fields, samples.get(row["load_ix"], {})),
+        )
+        for row in found
+    }
 
 
 def _counted(ix: int, mapped: pa.Table, plan: Plan, fields: list[str]) -> dict[str, Any]:
@@ -53,12 +75,12 @@ def _true(column: pa.ChunkedArray) -> int:
     return pc.sum(column).as_py() or 0
 
 
-def leave_out_samples(counts: dict[int, dict[str, Any]], mapping: Mapping) -> None:
+def leave_out_samples(counts: Iterable[LoadCounts], mapping: Mapping) -> None:
     """Takes the samples of fields that are marked `pii` out of counts."""
-    for field in mapping.fields:
-        for count in counts.values() if field.pii else ():
-            if found := count.get("_fields", {}).get(field.name):
-                found.samples = []
+    marked = [one.name for one in mapping.fields if one.pii]
+    for count in counts:
+        for name in marked:
+            count.fields.get(name, FieldCounts()).samples = []
 
 
 def count_fields(connection: Connection, plan: Plan, fields: list[str], records: str) -> dict[str, FieldCounts]:

@@ -1,0 +1,171 @@
+"""Records to mapped rows, by statements over some megabytes of them at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from collections.abc import Mapping as Mapping_
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+
+from etl.engines.local import InvalidInput, Workspace, arrow, in_order, rows
+from etl.engines.sorting import Ints, whole
+from etl.engines.spool import Spool
+from etl.engines.sql import identifier
+from etl.lake.layout import Lake
+from etl.mapping import Mapping
+from etl.mapping.pii import hashed_query, hashing_of
+from etl.mapping.plan import IS_OBJECT, JSON_BUT_NOT_OBJECT, NOT_OBJECT, Plan, plan
+from etl.pipeline.mapped_rows import KEY, KEY_HASH
+from etl.pipeline.reading import Digest, Digests, Piece
+from etl.profiles.fields import StreamFields
+from etl.profiles.fragments import identified_query
+from etl.profiles.privacy import without_suppressed
+from etl.records import LONGEST_SHOWN
+
+# Raw text that is mapped by one statement: planning one takes as long as mapping a few megabytes, and the rows of one are
+# held in memory a few times over.
+MAPPED_BYTES = 20 * 1024 * 1024
+# Mapped rows in memory; what is beyond goes to files.
+_ROWS_BYTES = 48 * 1024 * 1024
+_MAP = pa.map_(pa.string(), pa.string())
+
+
+@dataclass(frozen=True)
+class Plans:
+    """The statements of a mapping: for lines of text (`careful`), and for those that the kernel took."""
+
+    mapping: Mapping
+    fields: StreamFields
+    careful: Plan
+    shredded: Plan
+
+
+def plans_of(mapping: Mapping, fields: StreamFields) -> Plans:
+    return Plans(mapping, fields, plan(mapping), plan(mapping, shredded=True))
+
+
+class MappedRecords:
+    """Maps the records that are added, piece after piece; `finish` gives what became of them.
+
+    `times` are those of the loads, by `load_ix`.
+    """
+
+    def __init__(self, workspace: Workspace, lake: Lake, plans: Plans, times: Sequence[datetime]) -> None:
+        (self._connection, scratch), self._lake, self._plans = workspace, lake, plans
+        # Maps that nothing is done to need not go through the database; what is hashed has to.
+        kept = {} if hashing_of(plans.mapping) else plans.shredded.as_read
+        self._as_read = {name: column for name, column in kept.items() if name not in plans.fields.by}
+        self._taken: list[pa.Table] = []
+        self._rest: list[pa.Table] = []
+        self._bytes = 0
+        self._rows = Spool(scratch, _ROWS_BYTES)
+        self._first: pa.Schema | None = None
+        self._rejects: list[pa.Table] = []
+        self._digests = Digests(self._connection)
+        loads = {
+            "load_ix": pa.array(range(len(times)), pa.int32()),
+            "fallback_time": pa.array([time.astimezone(UTC) for time in times], pa.timestamp("us", tz="UTC")),
+        }
+        self._connection.register("loads", pa.table(loads))
+        self.size = 0
+
+    def add(self, piece: Piece) -> None:
+        if self._bytes + piece.size > MAPPED_BYTES:
+            self._map()
+        self._bytes += piece.size
+        self.size += piece.size
+        if piece.taken is not None:
+            self._taken.append(piece.taken)
+        if piece.rest.num_rows:
+            self._rest.append(piece.rest)
+
+    def finish(self) -> tuple[Spool, pa.Table | None]:
+        """The rows, in no order: the columns of `Plan.query`, identifiers, and `_key_hash`. And the lines that are no records:
+        `load_ix`, `member_ix`, `line`, `code`, and `text`, the beginning of each."""
+        self._map()
+        return self._rows, pa.concat_tables(self._rejects) if self._rejects else None
+
+    def digests(self, chosen: Iterable[int]) -> dict[int, Digest]:
+        """What `Digests.of` gives for all that was mapped."""
+        return self._digests.of(chosen)
+
+    def _map(self) -> None:
+        taken, self._taken = self._taken, []
+        rest, self._rest = self._rest, []
+        self._bytes = 0
+        if taken:
+            self._map_taken(pa.concat_tables(taken))
+        if rest:
+            self._map_rest(pa.concat_tables(rest), beside=bool(taken))
+
+    def _map_taken(self, records: pa.Table) -> None:
+        self._digests.add(records)
+        self._connection.register("taken", records)
+        found = self._mapped("taken", self._plans.shredded, all_json=True, without=list(self._as_read))
+        self._connection.unregister("taken")
+        self._keep(with_maps(found, records, self._as_read))
+
+    def _map_rest(self, records: pa.Table, *, beside: bool) -> None:
+        """Lines that no kernel took: `beside` those that one did, most are no JSON at all, so each is looked at first."""
+        self._digests.add(records)
+        self._connection.register("rest", records)
+        not_object = NOT_OBJECT
+        if beside:
+            if rows(self._connection, f"SELECT 1 FROM rest WHERE {IS_OBJECT} LIMIT 1"):
+                self._keep(self._mapped("rest", self._plans.careful, all_json=False))
+        else:
+            try:
+                # Most files are whole, so a look at each line beforehand, as long as the reading itself, is mostly wasted.
+                self._keep(self._mapped("rest", self._plans.careful, all_json=True))
+                not_object = JSON_BUT_NOT_OBJECT
+            except InvalidInput:
+                self._keep(self._mapped("rest", self._plans.careful, all_json=False))
+        rejected = arrow(
+            self._connection,
+            f"""SELECT load_ix, member_ix, line, left(text, {LONGEST_SHOWN * 4}) AS text,
+            CASE WHEN starts_with(text, chr(65533)) THEN 'not_utf8' WHEN json_valid(text) THEN 'not_an_object' ELSE 'not_json' END AS code
+            FROM rest WHERE {not_object}""",
+        )
+        self._rejects += [rejected] if len(rejected) else []
+        self._connection.unregister("rest")
+
+    def _keep(self, mapped: pa.Table) -> None:
+        self._first = self._first or mapped.schema
+        if len(mapped):
+            self._rows.add(mapped.select(self._first.names).cast(self._first))
+
+    def _mapped(self, records: str, how: Plan, *, all_json: bool, without: Sequence[str] = ()) -> pa.Table:
+        mapped = how.query(records, all_json=all_json, with_misfits=True)
+        hashed = f"({hashed_query(self._connection, mapped, self._plans.mapping)})"
+        by = self._plans.fields.by
+        found = without_suppressed(self._connection, self._lake, identified_query(hashed, self._plans.fields), by)
+        kept = f"* EXCLUDE ({', '.join(map(identifier, without))})" if without else "*"
+        # So that the rows of one load mostly stay together.
+        with in_order(self._connection):
+            return arrow(self._connection, f"SELECT {kept}, hash({KEY}) AS {KEY_HASH} FROM ({found})")
+
+
+def with_maps(mapped: pa.Table, records: pa.Table, as_read: Mapping_[str, str]) -> pa.Table:
+    """Mapped records with the maps that they have as they were read (`Plan.as_read`)."""
+    places = _places(mapped, records)
+    as_they_came = len(places) == len(records) and bool((places == np.arange(len(places))).all())
+    for name, column in as_read.items():
+        maps = whole(records[column]).cast(_MAP)
+        mapped = mapped.append_column(name, maps if as_they_came else maps.take(pa.array(places)))
+    return mapped
+
+
+def _places(mapped: pa.Table, records: pa.Table) -> Ints:
+    """Where the mapped records stand among all, which are in the order of loads, members and lines. Some may be left out,
+    and threads bring them out of their order."""
+    lines = int(max(records["line"].to_numpy().max(), 1)) + 1
+    members = int(records["member_ix"].to_numpy().max()) + 1
+    codes = (
+        (table["load_ix"].to_numpy().astype(np.int64) * members + table["member_ix"].to_numpy()) * lines + table["line"].to_numpy()
+        for table in (records, mapped)
+    )
+    found: Ints = np.searchsorted(*codes)
+    return found
