@@ -17,15 +17,15 @@ _BITS = 63
 
 @dataclass(frozen=True)
 class Groups:
-    """Which of the groups 0, 1, .. `count` - 1 each row belongs to; none of them is empty."""
+    """Which of the groups 0, 1, .. `count` - 1 each row belongs to, -1 for none; no group is empty."""
 
     of_row: Ints
     count: int
 
     @cached_property
     def order(self) -> Ints:
-        """The rows, group by group, those of a group in their order."""
-        return sorted_by(self.of_row)
+        """The rows that belong to groups, group by group, those of a group in their order."""
+        return _in_order(self.of_row)
 
     @cached_property
     def in_order(self) -> Ints:
@@ -39,22 +39,30 @@ class Groups:
 
 
 def groups_by(table: pa.Table, names: list[str]) -> Groups:
-    """Rows with the same integers and texts, never null, are a group."""
+    """Rows with the same integers and texts are a group; integers are never null, and a row with a null text is in none."""
     codes = np.zeros(len(table), np.int64)
+    grouped = np.ones(len(table), np.bool_)
     for name in names:
         column = table[name]
         numbers = column.to_numpy() if pa.types.is_integer(column.type) else numbers_of(whole(column))
+        grouped &= numbers >= 0
         codes = codes * (int(numbers.max(initial=0)) + 1) + numbers
-    order = sorted_by(codes)
+    codes[~grouped] = -1
+    order = _in_order(codes)
     starts = starts_of(codes[order])
-    of_row = np.empty(len(codes), np.int64)
-    of_row[order] = run_of_each(starts, len(codes))
+    of_row = np.full(len(codes), -1, np.int64)
+    of_row[order] = run_of_each(starts, len(order))
     return Groups(of_row, len(starts))
 
 
+def _in_order(codes: Ints) -> Ints:
+    """The places of codes in their order, without those that are -1."""
+    return sorted_by(codes + 1)[int(np.count_nonzero(codes < 0)) :]
+
+
 def numbers_of(texts: pa.Array) -> Ints:
-    """A number for each text, the same for equal ones. Texts are never null."""
-    numbers: Ints = pc.dictionary_encode(texts).indices.to_numpy().astype(np.int64)
+    """A number for each text, the same for equal ones; -1 for null."""
+    numbers: Ints = pc.dictionary_encode(texts).indices.fill_null(-1).to_numpy().astype(np.int64)
     return numbers
 
 
@@ -93,19 +101,39 @@ def run_of_each(starts: Ints, length: int) -> Ints:
     return np.repeat(np.arange(len(starts)), np.diff(starts, append=length))
 
 
-def extremes(starts: Ints, times: Ints, greater: Callable[[Ints], Ints], *, latest: bool) -> Ints:
-    """The place of the latest (or earliest) time of each run. Among equal times the one with the greatest (or least) rank
-    counts: `greater(places)` gives ranks, and is asked only for places where times are equal."""
+@dataclass(frozen=True)
+class Extremes:
+    """The places with the latest (or earliest) time of their run: several where times are equal."""
+
+    places: Ints
+    runs: Ints
+    count: int
+    latest: bool
+
+    @cached_property
+    def tied(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Whether each place has others of its run beside it."""
+        return np.bincount(self.runs, minlength=self.count)[self.runs] > 1
+
+    def one_each(self, greater: Callable[[Ints], Ints]) -> Ints:
+        """The place of each run that counts: among equal times that with the greatest (or least) rank. `greater(places)` gives
+        ranks, and is asked only for places where times are equal."""
+        if len(self.places) == self.count:
+            return self.places
+        tied = np.flatnonzero(self.tied)
+        places, runs = self.places[tied], self.runs[tied]
+        ranks = greater(places)
+        order = np.lexsort((ranks if self.latest else -ranks, runs))
+        lasts = np.append(starts_of(runs)[1:], len(runs)) - 1
+        counting: Ints = np.empty(self.count, np.int64)
+        counting[self.runs] = self.places
+        counting[runs[lasts]] = places[order[lasts]]
+        return counting
+
+
+def extremes(starts: Ints, times: Ints, *, latest: bool) -> Extremes:
+    """The latest (or earliest) of the times of each run."""
     best = (np.maximum if latest else np.minimum).reduceat(times, starts) if len(starts) else times
     runs = run_of_each(starts, len(times))
     found = np.flatnonzero(times == best[runs])
-    if len(found) == len(starts):
-        return found
-    runs = runs[found]
-    tied = np.bincount(runs, minlength=len(starts))[runs] > 1
-    ranks = np.zeros(len(found), np.int64)
-    ranks[tied] = greater(found[tied])
-    order = np.lexsort((ranks if latest else -ranks, runs))
-    lasts = np.append(starts_of(runs)[1:], len(runs)) - 1
-    counting: Ints = found[order[lasts]]
-    return counting
+    return Extremes(found, runs[found], len(starts), latest)

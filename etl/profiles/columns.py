@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from etl.engines.local import Connection, arrow
-from etl.engines.sorting import Groups, Ints, extremes, sorted_by, starts_of, text_codes, whole
+from etl.engines.sorting import Extremes, Groups, Ints, extremes, sorted_by, starts_of, text_codes, whole
 from etl.engines.sql import named
 from etl.profiles.fields import ProfileField
 from etl.profiles.merge import Times, capped_in_state, merge_query, state_columns, time_column
@@ -55,7 +55,8 @@ def _by_sql(connection: Connection, rows: pa.Table, groups: Groups, fields: Sequ
     needed = {"_first", "_last", "_records", "_time", *states}
     source = rows.select([name for name in rows.column_names if name in needed]).append_column(_GROUP, pa.array(groups.of_row))
     connection.register("to_merge", source)
-    found = arrow(connection, f"SELECT * FROM ({merge_query('to_merge', [_GROUP], fields, times)}) ORDER BY {_GROUP}")
+    grouped = f"(SELECT * FROM to_merge WHERE {_GROUP} >= 0)"
+    found = arrow(connection, f"SELECT * FROM ({merge_query(grouped, [_GROUP], fields, times)}) ORDER BY {_GROUP}")
     connection.unregister("to_merge")
     return {name: found[name] for name in states}
 
@@ -89,6 +90,13 @@ class _Merging:
         return None if time is None else self._scalar(field, column, named(time))
 
     def _scalar(self, field: ProfileField, column: pa.Array, time: str) -> Columns | None:
+        if column.null_count == len(column):
+            return {field.name: pa.nulls(self.groups.count, column.type), time: pa.nulls(self.groups.count, _MOMENT)}
+        if column.null_count == 0 and self.times is not Times.STORED:
+            best, moments = self._latest_records if field.merge == "latest" else self._oldest_records
+            order = self.groups.order
+            found = order[best.one_each(partial(self._ranks, column, order, field.kind_name))]
+            return {field.name: column.take(pa.array(found)), time: moments}
         there = np.asarray(column.is_valid())[self.groups.order]
         places, of_place = self.groups.order[there], self.groups.in_order[there]
         times = self._times_of_rows(time)
@@ -96,7 +104,7 @@ class _Merging:
             return None
         ranks = partial(self._ranks, column, places, field.kind_name)
         starts = starts_of(of_place)
-        found = places[extremes(starts, times[places], ranks, latest=field.merge == "latest")]
+        found = places[extremes(starts, times[places], latest=field.merge == "latest").one_each(ranks)]
         rows = np.zeros(self.groups.count, np.int64)
         none = np.ones(self.groups.count, np.bool_)
         chosen = of_place[starts]
@@ -106,6 +114,22 @@ class _Merging:
     @cached_property
     def _times_of_records(self) -> Ints:
         return _integers(whole(self.rows["_time"]))
+
+    @cached_property
+    def _latest_records(self) -> tuple[Extremes, pa.Array]:
+        """Of records that all have a value: the latest of each group, and their times."""
+        return self._extreme_records(latest=True)
+
+    @cached_property
+    def _oldest_records(self) -> tuple[Extremes, pa.Array]:
+        return self._extreme_records(latest=False)
+
+    def _extreme_records(self, *, latest: bool) -> tuple[Extremes, pa.Array]:
+        times = self._times_of_records[self.groups.order]
+        found = extremes(self.groups.starts, times, latest=latest)
+        moments = np.empty(self.groups.count, np.int64)
+        moments[found.runs] = times[found.places]
+        return found, _moments(moments)
 
     def _times_of_rows(self, time: str) -> Ints | None:
         if self.times is not Times.STORED:
@@ -130,7 +154,7 @@ class _Merging:
         codes, times = entries.code[order], times[order]
         starts = starts_of(codes)
         ranks = partial(self._ranks, column.items, entries.item[order], field.kind.element or "")
-        found = extremes(starts, times, ranks, latest=field.merge == "latest")
+        found = extremes(starts, times, latest=field.merge == "latest").one_each(ranks)
         kept, times = codes[found], times[found]
         items = entries.item[order[found]]
         if capped_in_state(field) and field.capacity is not None:

@@ -58,16 +58,14 @@ def fragments_query(records: str, fields: StreamFields) -> str:
 
 def make_fragments(connection: Connection, identified: pa.Table, fields: StreamFields) -> pa.Table:
     """What `fragments_query` gives of those of the identified records that are somebody's, load by load."""
-    known = identified["_identity"]
-    somebody = identified.filter(known.is_valid()) if known.null_count else identified
-    groups = groups_by(somebody, list(_KEYS))
-    records = somebody.append_column("_records", pa.repeat(pa.scalar(1, pa.int64()), len(somebody)))
+    groups = groups_by(identified, list(_KEYS))
+    records = identified.append_column("_records", pa.repeat(pa.scalar(1, pa.int64()), len(identified)))
     for name in ("_first", "_last"):
-        records = records.append_column(name, somebody["_time"])
+        records = records.append_column(name, identified["_time"])
     merged = merge_columns(connection, records, groups, fields.fields, Times.OF_RECORDS)
     a_record = pa.array(groups.order[groups.starts])
     for name in (*_KEYS, *(named(id_column(name)) for name in fields.by)):
-        merged = merged.append_column(name, somebody[name].take(a_record))
+        merged = merged.append_column(name, identified[name].take(a_record))
     return merged
 
 

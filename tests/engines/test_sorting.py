@@ -17,14 +17,16 @@ def test_equal_codes_stay_in_their_order(codes: list[int]) -> None:
     assert order == sorted(range(len(codes)), key=lambda n: codes[n])
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["", "a", "b", "ä"]), st.integers(0, 2))), st.integers(0, 9))
-def test_groups(rows: list[tuple[int, str, int]], chunk: int) -> None:
+@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["", "a", "b", "ä", None]), st.integers(0, 2))), st.integers(0, 9))
+def test_groups(rows: list[tuple[int, str | None, int]], chunk: int) -> None:
     columns = {"load": pa.array([row[0] for row in rows], pa.int32()), "text": pa.array([row[1] for row in rows], pa.string())}
     whole = pa.table(columns)
     groups = groups_by(pa.concat_tables([whole.slice(0, chunk), whole.slice(chunk)]), ["load", "text"])
-    assert groups.count == len({row[:2] for row in rows})
-    assert len({(row[:2], n) for row, n in zip(rows, groups.of_row.tolist(), strict=True)}) == groups.count
-    assert sorted(groups.of_row.tolist()) == groups.in_order.tolist()
+    numbers = groups.of_row.tolist()
+    assert [row[1] is None for row in rows] == [n == -1 for n in numbers]
+    assert groups.count == len({row[:2] for row in rows if row[1] is not None})
+    assert len({(row[:2], n) for row, n in zip(rows, numbers, strict=True) if n >= 0}) == groups.count
+    assert sorted(n for n in numbers if n >= 0) == groups.in_order.tolist() == [numbers[place] for place in groups.order.tolist()]
     assert sorted(groups.in_order[groups.starts].tolist()) == list(range(groups.count))
 
 
@@ -40,5 +42,5 @@ def test_the_extreme_of_each_run(runs: list[list[tuple[int, int]]], latest: bool
     pairs = [pair for run in runs for pair in run]
     starts = starts_of(np.array([n for n, run in enumerate(runs) for _ in run], np.int64))
     times, ranks = (np.array([pair[n] for pair in pairs], np.int64) for n in (0, 1))
-    found = extremes(starts, times, lambda places: ranks[places], latest=latest)
+    found = extremes(starts, times, latest=latest).one_each(lambda places: ranks[places])
     assert [pairs[place] for place in found.tolist()] == [(max if latest else min)(run) for run in runs]
