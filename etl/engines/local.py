@@ -64,6 +64,17 @@ def in_order(connection: Connection) -> Iterator[None]:
         connection.execute("SET preserve_insertion_order = false")
 
 
+@contextlib.contextmanager
+def one_thread(connection: Connection) -> Iterator[None]:
+    """Queries run on one thread: each thread that reads wide rows holds some tens of megabytes, whatever their number."""
+    (threads,) = connection.execute("SELECT current_setting('threads')").fetchone()
+    connection.execute("SET threads = 1")
+    try:
+        yield
+    finally:
+        connection.execute(f"SET threads = {threads}")
+
+
 def arrow(connection: Connection, query: str, parameters: list[Any] | None = None) -> pa.Table:
     """The rows of a query as an Arrow table."""
     return connection.sql(query, params=parameters or []).to_arrow_table()

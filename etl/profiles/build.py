@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from etl.engines.local import Connection, rows
+from etl.engines.memory import give_back
 from etl.errors import LakeConflict
 from etl.groups import groups_of
 from etl.lake.attempts import remove_attempts
@@ -106,6 +107,7 @@ class _Build:
         with self.lake.workspace() as (connection, scratch):
             register(connection)
             contributions, count = self._prepare(connection, work, full)
+            give_back()
             changes = self._merge_and_commit(connection, scratch, work, full, contributions, count)
         remove = {load.attempt for load in work.replaced} | _superseded(committed)
         for stream in self.streams:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from etl.engines.local import Connection
+from etl.engines.local import Connection, one_thread
 from etl.engines.memory import give_back
 from etl.engines.sorting import groups_by, sorted_by
 from etl.lake.layers import Sizes, part_of
@@ -25,7 +25,8 @@ class Gathered:
     """The merged contributions of each profile, in `parts` ranges of profile ids.
 
     They stay in memory as one range while they are few; else they go to one file, that has a batch of rows for each of
-    `most_parts` ranges each time that memory is full.
+    `most_parts` ranges each time that memory is full. Merging takes longer than putting away, so what is put away is merged
+    beforehand only where that leaves less than half of it.
     """
 
     def __init__(self, connection: Connection, fields: Sequence[ProfileField], most_parts: int, folder: Path, sizes: Sizes) -> None:
@@ -33,44 +34,56 @@ class Gathered:
         # Contributions are read from one connection while they are merged on another.
         self._reading, self._merging = connection, connection.cursor()
         self._path = folder / "contributions.arrow"
+        self._schema: pa.Schema | None = None
+        # In the order of their ranges, each of them.
         self._held: list[pa.Table] = []
         self._writer: pa.ipc.RecordBatchFileWriter | None = None
         self._batches = 0
-        self._complete = False
 
     @property
     def parts(self) -> int:
         return self._most_parts if self._writer else 1
 
     def take(self, queries: Iterable[str]) -> None:
-        """Runs queries for contributions, with `profile_id`, one after the other. All of them have the same columns."""
-        for query in queries:
-            placed = f"SELECT *, {part_of(_ID, self._most_parts)} AS {_PART} FROM ({query})"
-            for chunk in _chunks(self._reading, placed, max(self._rows // 3, 1)):
-                self._held.append(self._merged(chunk))
-                give_back()
-                if self._holds(self._rows, _MOST_BYTES):
-                    self._held = [self._together(self._held)]
-                if self._most_parts > 1 and self._holds(self._rows // 2, _MOST_BYTES // 2, first=True):
-                    self._put_away()
+        """Runs queries for contributions, with `profile_id`, one after the other. All of them have the same columns. To be called
+        once, before the parts are asked for."""
+        with one_thread(self._reading):
+            for query in queries:
+                placed = f"SELECT *, {part_of(_ID, self._most_parts)} AS {_PART} FROM ({query})"
+                for chunk in _chunks(self._reading, placed, max(self._rows // 4, 1)):
+                    self._schema = self._schema or self._merged(chunk.slice(0, 0)).schema
+                    self._held.append(_by_part(chunk.select(self._schema.names).cast(self._schema)))
+                    if self._is_full(1):
+                        self._make_room()
+        if self._writer:
+            self._put_away()
+            self._writer.close()
 
     def part(self, number: int) -> pa.Table:
         """The merged rows of a range, with `profile_id`."""
         rows = self._held
         if self._writer:
-            if not self._complete:
-                self._put_away()
-                self._writer.close()
-                self._complete = True
-            reader = pa.ipc.open_file(pa.memory_map(str(self._path)))
-            rows = [pa.Table.from_batches([reader.get_batch(n)]) for n in range(number, self._batches, self._most_parts)]
-        return self._together(rows).drop_columns(_PART)
+            with pa.OSFile(str(self._path)) as file:
+                reader = pa.ipc.open_file(file)
+                rows = [pa.Table.from_batches([reader.get_batch(n)]) for n in range(number, self._batches, self._most_parts)]
+        return self._merged(pa.concat_tables(rows)).drop_columns(_PART)
 
     def close(self) -> None:
         self._merging.close()
 
-    def _together(self, merged: list[pa.Table]) -> pa.Table:
-        return merged[0] if len(merged) == 1 else self._merged(pa.concat_tables(merged))
+    def _is_full(self, share: int) -> bool:
+        """Whether what is held takes more than one part of so many of the room there is."""
+        rows, size = sum(map(len, self._held)), sum(table.nbytes for table in self._held)
+        return rows > self._rows // share or size > _MOST_BYTES // share
+
+    def _make_room(self) -> None:
+        rows = pa.concat_tables(self._held)
+        if self._most_parts == 1 or groups_by(rows, [_ID]).count * 2 < len(rows):
+            self._held = [_by_part(self._merged(rows))]
+        del rows
+        if self._most_parts > 1 and self._is_full(2):
+            self._put_away()
+        give_back()
 
     def _merged(self, contributions: pa.Table) -> pa.Table:
         groups = groups_by(contributions, [_ID])
@@ -80,34 +93,34 @@ class Gathered:
             merged = merged.append_column(name, contributions[name].take(a_row))
         return merged
 
-    def _holds(self, rows: int, size: int, *, first: bool = False) -> bool:
-        """Whether more rows or bytes are held than these; of `first` only what was merged together."""
-        held = self._held[:1] if first else self._held
-        return sum(map(len, held)) > rows or sum(table.nbytes for table in held) > size
-
     def _put_away(self) -> None:
-        if not self._held:
+        """Writes a batch for each range. They are read once and soon: compressing many small buffers takes longer than that saves."""
+        held, self._held = self._held, []
+        if not held:
             return
-        rows = self._together(self._held)
-        self._held = []
         if self._writer is None:
-            self._writer = pa.ipc.new_file(str(self._path), rows.schema, options=pa.ipc.IpcWriteOptions(compression="lz4"))
-        parts = rows[_PART].to_numpy()
-        ordered = rows.take(pa.array(sorted_by(parts))).combine_chunks()
-        ends = np.cumsum(np.bincount(parts, minlength=self._most_parts)).tolist()
-        for start, end in zip([0, *ends], ends, strict=False):
-            self._writer.write_batch(_batch(ordered.slice(start, end - start)))
+            self._writer = pa.ipc.new_file(str(self._path), held[0].schema)
+        starts = [np.searchsorted(table[_PART].to_numpy(), np.arange(self._most_parts + 1)).tolist() for table in held]
+        for part in range(self._most_parts):
+            slices = [table.slice(of[part], of[part + 1] - of[part]) for table, of in zip(held, starts, strict=True)]
+            self._writer.write_batch(_batch(pa.concat_tables(slices)))
         self._batches += self._most_parts
 
 
+def _by_part(rows: pa.Table) -> pa.Table:
+    """Rows in the order of their ranges, in one piece."""
+    return pa.Table.from_batches([_batch(rows).take(pa.array(sorted_by(rows[_PART].to_numpy().astype(np.int64))))])
+
+
 def _batch(rows: pa.Table) -> pa.RecordBatch:
-    (batch,) = rows.to_batches() if len(rows) else [pa.RecordBatch.from_pylist([], schema=rows.schema)]
+    """A table as one batch."""
+    (batch,) = rows.combine_chunks().to_batches() if len(rows) else [pa.RecordBatch.from_pylist([], schema=rows.schema)]
     return batch
 
 
 def _chunks(connection: Connection, query: str, rows: int) -> Iterator[pa.Table]:
     """The rows of a query, about so many at a time; at least once, so that the columns are known."""
-    reader = connection.sql(query).to_arrow_reader(min(rows, 20_000))
+    reader = connection.sql(query).to_arrow_reader(min(rows, 8192))
     held: list[pa.RecordBatch] = []
     for batch in reader:
         held.append(batch)

@@ -63,7 +63,8 @@ def profile_id_of(namespace: str, value: str) -> str:
 
 
 def assign(connection: Connection, namespaces: Sequence[str]) -> None:
-    """Makes `assigned(code, namespace, value, first, component, profile_id, id_hash)` and `refused(left_namespace, ..)`.
+    """Makes `assigned(code, namespace, value, first, component, profile_id, id_hash)` and `refused(left_namespace, ..)`, and
+    drops what it works on.
 
     A profile's id is the hash of its identifier smallest by (first seen, trust, value). `component` is the id hash of
     the component's smallest identifier.
@@ -85,12 +86,18 @@ def assign(connection: Connection, namespaces: Sequence[str]) -> None:
     )
     found = resolve(Links(_codes(nodes, "rank"), _codes(links, "left_code"), _codes(links, "right_code"), _codes(links, "first")))
     _publish(connection, found, links)
+    for table in ("id_nodes", "id_links", "id_codes"):
+        connection.execute(f"DROP TABLE {table}")
 
 
 def resolve_all(connection: Connection, source: str, namespaces: Sequence[str]) -> None:
     """`assign` for all identifiers and links of rows that have id columns and `_first`."""
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE id_nodes AS {nodes_query(source, namespaces)}")
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE id_links AS {links_query(source, namespaces)}")
+    # There are many times as many rows as identifiers, so the tables have each once.
+    nodes = f"SELECT namespace, value, min(first) AS first FROM ({nodes_query(source, namespaces)}) GROUP BY namespace, value"
+    ends = "left_namespace, left_value, right_namespace, right_value"
+    links = f"SELECT {ends}, min(first) AS first FROM ({links_query(source, namespaces)}) GROUP BY {ends}"
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE id_nodes AS {nodes}")
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE id_links AS {links}")
     assign(connection, namespaces)
 
 
