@@ -31,7 +31,7 @@ class Sizes:
 
     share: float = 0.2
     files: int = 16
-    rows: int = 40_000
+    rows: int = 32_000
 
 
 DEFAULT_SIZES = Sizes()

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from etl.engines.local import InvalidInput, Workspace, arrow, in_order, rows
+from etl.engines.memory import give_back
 from etl.engines.sorting import Ints, whole
 from etl.engines.spool import Spool
 from etl.engines.sql import identifier
@@ -96,6 +97,7 @@ class MappedRecords:
         taken, self._taken = self._taken, []
         rest, self._rest = self._rest, []
         self._bytes = 0
+        give_back()
         if taken:
             self._map_taken(pa.concat_tables(taken))
         if rest:

@@ -18,7 +18,7 @@ from etl.profiles.merge import Times
 
 _ID, _PART = "profile_id", "_part"
 # Held in memory; some people have a thousand long properties.
-_MOST_BYTES = 256 * 1024 * 1024
+_MOST_BYTES = 96 * 1024 * 1024
 
 
 class Gathered:
@@ -53,7 +53,7 @@ class Gathered:
                 for chunk in _chunks(self._reading, placed, max(self._rows // 4, 1)):
                     self._schema = self._schema or self._merged(chunk.slice(0, 0)).schema
                     self._held.append(_by_part(chunk.select(self._schema.names).cast(self._schema)))
-                    if self._is_full(1):
+                    if self._is_full(0.5):
                         self._make_room()
         if self._writer:
             self._put_away()
@@ -61,6 +61,7 @@ class Gathered:
 
     def part(self, number: int) -> pa.Table:
         """The merged rows of a range, with `profile_id`."""
+        give_back()
         rows = self._held
         if self._writer:
             with pa.OSFile(str(self._path)) as file:
@@ -71,17 +72,17 @@ class Gathered:
     def close(self) -> None:
         self._merging.close()
 
-    def _is_full(self, share: int) -> bool:
-        """Whether what is held takes more than one part of so many of the room there is."""
+    def _is_full(self, share: float) -> bool:
+        """Whether what is held takes more than that share of the room there is."""
         rows, size = sum(map(len, self._held)), sum(table.nbytes for table in self._held)
-        return rows > self._rows // share or size > _MOST_BYTES // share
+        return rows > self._rows * share or size > _MOST_BYTES * share
 
     def _make_room(self) -> None:
         rows = pa.concat_tables(self._held)
         if self._most_parts == 1 or groups_by(rows, [_ID]).count * 2 < len(rows):
             self._held = [_by_part(self._merged(rows))]
         del rows
-        if self._most_parts > 1 and self._is_full(2):
+        if self._most_parts > 1 and self._is_full(0.5):
             self._put_away()
         give_back()
 
@@ -124,7 +125,7 @@ def _chunks(connection: Connection, query: str, rows: int) -> Iterator[pa.Table]
     held: list[pa.RecordBatch] = []
     for batch in reader:
         held.append(batch)
-        if sum(map(len, held)) >= rows or sum(one.nbytes for one in held) >= _MOST_BYTES // 4:
+        if sum(map(len, held)) >= rows or sum(one.nbytes for one in held) >= _MOST_BYTES // 8:
             yield pa.Table.from_batches(held)
             held = [batch.slice(0, 0)]
     yield pa.Table.from_batches(held, reader.schema)
