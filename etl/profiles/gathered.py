@@ -18,7 +18,7 @@ from etl.profiles.merge import Times
 
 _ID, _PART = "profile_id", "_part"
 # Held in memory; some people have a thousand long properties.
-_MOST_BYTES = 96 * 1024 * 1024
+_MOST_BYTES = 64 * 1024 * 1024
 
 
 class Gathered:
@@ -30,12 +30,11 @@ class Gathered:
     """
 
     def __init__(self, connection: Connection, fields: Sequence[ProfileField], most_parts: int, folder: Path, sizes: Sizes) -> None:
-        self._fields, self._most_parts, self._rows = fields, most_parts, sizes.rows
+        self._fields, self._most_parts, self._at_once = fields, most_parts, max(sizes.rows // 2, 1)
         # Contributions are read from one connection while they are merged on another.
         self._reading, self._merging = connection, connection.cursor()
         self._path = folder / "contributions.arrow"
         self._schema: pa.Schema | None = None
-        # In the order of their ranges, each of them.
         self._held: list[pa.Table] = []
         self._writer: pa.ipc.RecordBatchFileWriter | None = None
         self._batches = 0
@@ -50,13 +49,12 @@ class Gathered:
         with one_thread(self._reading):
             for query in queries:
                 placed = f"SELECT *, {part_of(_ID, self._most_parts)} AS {_PART} FROM ({query})"
-                for chunk in _chunks(self._reading, placed, max(self._rows // 4, 1)):
+                for chunk in _chunks(self._reading, placed, self._at_once):
                     self._schema = self._schema or self._merged(chunk.slice(0, 0)).schema
-                    self._held.append(_by_part(chunk.select(self._schema.names).cast(self._schema)))
-                    if self._is_full(0.5):
-                        self._make_room()
+                    self._held.append(chunk.select(self._schema.names).cast(self._schema))
+                    self._make_room()
         if self._writer:
-            self._put_away()
+            self._put_away(self._held)
             self._writer.close()
 
     def part(self, number: int) -> pa.Table:
@@ -72,18 +70,20 @@ class Gathered:
     def close(self) -> None:
         self._merging.close()
 
-    def _is_full(self, share: float) -> bool:
-        """Whether what is held takes more than that share of the room there is."""
-        rows, size = sum(map(len, self._held)), sum(table.nbytes for table in self._held)
-        return rows > self._rows * share or size > _MOST_BYTES * share
+    def _holds(self, rows: int, size: int) -> bool:
+        """Whether more rows or bytes are held than these."""
+        return sum(map(len, self._held)) > rows or sum(table.nbytes for table in self._held) > size
 
     def _make_room(self) -> None:
+        if not self._holds(self._at_once, _MOST_BYTES):
+            return
         rows = pa.concat_tables(self._held)
         if self._most_parts == 1 or groups_by(rows, [_ID]).count * 2 < len(rows):
-            self._held = [_by_part(self._merged(rows))]
-        del rows
-        if self._most_parts > 1 and self._is_full(0.5):
-            self._put_away()
+            self._held = [self._merged(rows)]
+            if self._most_parts == 1 or not self._holds(self._at_once // 2, _MOST_BYTES // 2):
+                return
+        held, self._held = self._held, []
+        self._put_away(held)
         give_back()
 
     def _merged(self, contributions: pa.Table) -> pa.Table:
@@ -94,23 +94,19 @@ class Gathered:
             merged = merged.append_column(name, contributions[name].take(a_row))
         return merged
 
-    def _put_away(self) -> None:
+    def _put_away(self, held: list[pa.Table]) -> None:
         """Writes a batch for each range. They are read once and soon: compressing many small buffers takes longer than that saves."""
-        held, self._held = self._held, []
         if not held:
             return
+        rows = _batch(pa.concat_tables(held))
         if self._writer is None:
-            self._writer = pa.ipc.new_file(str(self._path), held[0].schema)
-        starts = [np.searchsorted(table[_PART].to_numpy(), np.arange(self._most_parts + 1)).tolist() for table in held]
-        for part in range(self._most_parts):
-            slices = [table.slice(of[part], of[part + 1] - of[part]) for table, of in zip(held, starts, strict=True)]
-            self._writer.write_batch(_batch(pa.concat_tables(slices)))
+            self._writer = pa.ipc.new_file(str(self._path), rows.schema)
+        parts = rows[_PART].to_numpy().astype(np.int64)
+        ordered = rows.take(pa.array(sorted_by(parts)))
+        ends = np.cumsum(np.bincount(parts, minlength=self._most_parts)).tolist()
+        for start, end in zip([0, *ends], ends, strict=False):
+            self._writer.write_batch(ordered.slice(start, end - start))
         self._batches += self._most_parts
-
-
-def _by_part(rows: pa.Table) -> pa.Table:
-    """Rows in the order of their ranges, in one piece."""
-    return pa.Table.from_batches([_batch(rows).take(pa.array(sorted_by(rows[_PART].to_numpy().astype(np.int64))))])
 
 
 def _batch(rows: pa.Table) -> pa.RecordBatch:
@@ -125,7 +121,7 @@ def _chunks(connection: Connection, query: str, rows: int) -> Iterator[pa.Table]
     held: list[pa.RecordBatch] = []
     for batch in reader:
         held.append(batch)
-        if sum(map(len, held)) >= rows or sum(one.nbytes for one in held) >= _MOST_BYTES // 8:
+        if sum(map(len, held)) >= rows or sum(one.nbytes for one in held) >= _MOST_BYTES // 4:
             yield pa.Table.from_batches(held)
             held = [batch.slice(0, 0)]
     yield pa.Table.from_batches(held, reader.schema)
