@@ -11,6 +11,7 @@ and writes the fragments that later merging needs; the scripts do not.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gzip
 import json
 import resource
@@ -98,6 +99,10 @@ def _one(name: str, archive: Path, folder: Path) -> None:
 
 def _action(name: str, archive: Path, folder: Path) -> Callable[[], Any]:
     import by_hand
+
+    # Arrow imports it with the first array that it makes, wherever it is installed.
+    with contextlib.suppress(ImportError):
+        import pandas  # noqa: F401
 
     from etl.lake.layout import Lake
     from etl.landing.archive import land_archive
