@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from etl.landing.manifest import Landed
-from etl.landing.readers import blocks, inflate, lines, texts
+from etl.landing.readers import BLOCK_BYTES, blocks, inflate, lines, texts
 from etl.landing.snapshot import MEMBERS, STREAM, snapshot_of, snapshot_texts
 
 
@@ -20,15 +20,15 @@ def records_of(landed: Landed, load_ix: int) -> Iterator[pa.Table]:
         yield from records_of_member(landed, load_ix, member_ix)
 
 
-def records_of_member(landed: Landed, load_ix: int, member_ix: int) -> Iterator[pa.Table]:
-    """The same of one member."""
+def records_of_member(landed: Landed, load_ix: int, member_ix: int, size: int = BLOCK_BYTES) -> Iterator[pa.Table]:
+    """The same of one member, in blocks of about `size` bytes where it has lines."""
     member = landed.members[member_ix]
     path = landed.folder / member
     if is_table(landed, member):
         yield texts(snapshot_texts(inflate(path), snapshot_of(landed).extra()), load_ix, member_ix)
         return
     before = 0
-    for block in blocks(path):
+    for block in blocks(path, size):
         yield lines(block, load_ix, member_ix, before)
         before += block.count(b"\n")
 

@@ -17,7 +17,7 @@ from etl.gunzip import DAMAGED, gunzip
 SCHEMA = pa.schema([("load_ix", pa.int32()), ("member_ix", pa.int32()), ("line", pa.int64()), ("text", pa.large_string())])
 
 # What is in memory of a member at once; its rows go on to a table that may spill to disk.
-_BLOCK = 8 * 1024 * 1024
+BLOCK_BYTES = 8 * 1024 * 1024
 Starts = np.ndarray[Any, np.dtype[np.int64]]
 _BOM = b"\xef\xbb\xbf"
 _BLANKS = b" \t\r\n"
@@ -32,7 +32,7 @@ def inflate(path: Path) -> bytes:
         return file.read()
 
 
-def blocks(path: Path, size: int = _BLOCK) -> Iterator[bytes]:
+def blocks(path: Path, size: int = BLOCK_BYTES) -> Iterator[bytes]:
     """The bytes of a file, gunzipped, in blocks of whole lines, about `size` bytes each; only the last may end without a line feed.
 
     Raises DamagedDownload as `inflate` does, after the blocks before the damage.
@@ -67,7 +67,7 @@ class Block:
         return n not in self.broken and not self.data[self.starts[n] : self.starts[n + 1]].strip(_BLANKS)
 
 
-def text_blocks(path: Path, size: int = _BLOCK, starts_of: Callable[[bytes], Starts] | None = None) -> Iterator[Block]:
+def text_blocks(path: Path, size: int = BLOCK_BYTES, starts_of: Callable[[bytes], Starts] | None = None) -> Iterator[Block]:
     """The lines of a file, gunzipped, in blocks of about `size` bytes, without a BOM. Raises DamagedDownload as `blocks` does.
     `starts_of` finds where lines start, as `line_starts` does, for who has a faster way."""
     before = 0

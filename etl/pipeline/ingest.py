@@ -24,7 +24,7 @@ from etl.landing.store import drop_attempts
 from etl.mapping import Mapping, udfs
 from etl.pipeline.counting import LoadCounts, fields_from, fields_text
 from etl.pipeline.load_files import LoadFiles
-from etl.pipeline.mapped_records import Plans, plans_of
+from etl.pipeline.mapped_records import MAPPED_BYTES, Plans, plans_of
 from etl.pipeline.reading import Digest, Digests
 from etl.profiles import sums
 from etl.profiles.fields import of_mapping, remember
@@ -38,7 +38,8 @@ _MOST_LOADS = 200
 
 @dataclass(frozen=True)
 class Ingest:
-    """Where to and how. `force`: replace a load also by a smaller one; `remap`: also by equal content."""
+    """Where to and how. `force`: replace a load also by a smaller one; `remap`: also by equal content. `at_once`: how many
+    bytes of text to work on at a time; memory is some times as much, whatever the size of a load."""
 
     lake: Lake
     mapping: Mapping
@@ -46,6 +47,7 @@ class Ingest:
     clock: Clock = field(default_factory=Clock)
     force: bool = False
     remap: bool = False
+    at_once: int = MAPPED_BYTES
 
 
 def ingest(settings: Ingest, landed: Sequence[Landed]) -> ImportReport:
@@ -116,7 +118,7 @@ class _Batch:
         return lines >= old.lines or self.settings.force
 
     def _load(self, kept: list[int], before: dict[str, Load]) -> list[Load]:
-        made = LoadFiles(self.workspace, self.lake, self.plans, self.landed)
+        made = LoadFiles(self.workspace, self.lake, self.plans, self.landed, self.settings.at_once)
         made.make(kept)
         loads = [self._row(ix, made.digests[ix], made.counts[ix]) for ix in kept]
         with self.lake.writing():

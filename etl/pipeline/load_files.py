@@ -16,21 +16,21 @@ from etl.lake.row_files import RowFiles
 from etl.lake.tables import Table
 from etl.landing.manifest import Landed
 from etl.pipeline.counting import LoadCounts, count_rows, leave_out_samples
-from etl.pipeline.mapped_records import MAPPED_BYTES, MappedRecords, Plans
+from etl.pipeline.mapped_records import MappedRecords, Plans
 from etl.pipeline.mapped_rows import by_load, repeated_rows
 from etl.pipeline.reading import Digest, pieces_of
 from etl.profiles.fragments import make_fragments
 from etl.records import masked
 
-# Loads are finished together once they have so much text: with more, they would be mapped by a second statement.
-_TOGETHER = MAPPED_BYTES * 2 // 3
-
 
 class LoadFiles:
-    """Makes the files of attempts, which `load_ix` numbers by their place in `landed`. `digests` and `counts` are by that number."""
+    """Makes the files of attempts, which `load_ix` numbers by their place in `landed`. `digests` and `counts` are by that number.
 
-    def __init__(self, workspace: Workspace, lake: Lake, plans: Plans, landed: Sequence[Landed]) -> None:
-        self._workspace, self._lake, self._plans, self._landed = workspace, lake, plans, landed
+    About `at_once` bytes of text are worked on together: several small loads, or a part of a large one.
+    """
+
+    def __init__(self, workspace: Workspace, lake: Lake, plans: Plans, landed: Sequence[Landed], at_once: int) -> None:
+        self._workspace, self._lake, self._plans, self._landed, self._at_once = workspace, lake, plans, landed, at_once
         self._names = pa.array([name for one in landed for name in one.members], pa.string())
         self._first_names = np.cumsum([0, *(len(one.members) for one in landed)])
         self.files = RowFiles(workspace[1])
@@ -43,15 +43,16 @@ class LoadFiles:
         mapped = self._none_mapped()
         for ix in chosen:
             started.append(ix)
-            for piece in pieces_of(self._landed[ix], ix, self._plans.shredded):
+            for piece in pieces_of(self._landed[ix], ix, self._plans.shredded, self._at_once):
                 mapped.add(piece)
-            if mapped.size >= _TOGETHER:
+            # With another load, most would be mapped by a second statement.
+            if mapped.size >= self._at_once * 2 // 3:
                 self._finish(mapped, started)
                 started, mapped = [], self._none_mapped()
         self._finish(mapped, started)
 
     def _none_mapped(self) -> MappedRecords:
-        return MappedRecords(self._workspace, self._lake, self._plans, [one.time for one in self._landed])
+        return MappedRecords(self._workspace, self._lake, self._plans, [one.time for one in self._landed], self._at_once)
 
     def _finish(self, mapped: MappedRecords, chosen: list[int]) -> None:
         rows, rejects = mapped.finish()

@@ -29,8 +29,8 @@ from etl.records import LONGEST_SHOWN
 # Raw text that is mapped by one statement: planning one takes as long as mapping a few megabytes, and the rows of one are
 # held in memory a few times over.
 MAPPED_BYTES = 20 * 1024 * 1024
-# Mapped rows in memory; what is beyond goes to files.
-_ROWS_BYTES = 48 * 1024 * 1024
+# Mapped rows that are held in memory, in relation to that; those beyond it wait in files.
+_ROWS_SHARE = 2
 _MAP = pa.map_(pa.string(), pa.string())
 
 
@@ -51,10 +51,10 @@ def plans_of(mapping: Mapping, fields: StreamFields) -> Plans:
 class MappedRecords:
     """Maps the records that are added, piece after piece; `finish` gives what became of them.
 
-    `times` are those of the loads, by `load_ix`.
+    `times` are those of the loads, by `load_ix`; `at_once` bytes of text are mapped by one statement.
     """
 
-    def __init__(self, workspace: Workspace, lake: Lake, plans: Plans, times: Sequence[datetime]) -> None:
+    def __init__(self, workspace: Workspace, lake: Lake, plans: Plans, times: Sequence[datetime], at_once: int = MAPPED_BYTES) -> None:
         (self._connection, scratch), self._lake, self._plans = workspace, lake, plans
         # Maps that nothing is done to need not go through the database; what is hashed has to.
         kept = {} if hashing_of(plans.mapping) else plans.shredded.as_read
@@ -62,7 +62,8 @@ class MappedRecords:
         self._taken: list[pa.Table] = []
         self._rest: list[pa.Table] = []
         self._bytes = 0
-        self._rows = Spool(scratch, _ROWS_BYTES)
+        self._at_once = at_once
+        self._rows = Spool(scratch, at_once * _ROWS_SHARE)
         self._first: pa.Schema | None = None
         self._rejects: list[pa.Table] = []
         self._digests = Digests(self._connection)
@@ -74,7 +75,7 @@ class MappedRecords:
         self.size = 0
 
     def add(self, piece: Piece) -> None:
-        if self._bytes + piece.size > MAPPED_BYTES:
+        if self._bytes + piece.size > self._at_once:
             self._map()
         self._bytes += piece.size
         self.size += piece.size

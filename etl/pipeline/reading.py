@@ -15,7 +15,7 @@ from etl.engines.local import Connection, arrow
 from etl.engines.sorting import Ints, sorted_by, starts_of
 from etl.landing.manifest import Landed
 from etl.landing.members import is_table, records_of_member
-from etl.landing.readers import Block, text_blocks, texts
+from etl.landing.readers import BLOCK_BYTES, Block, text_blocks, texts
 from etl.mapping.plan import Plan, shredded_table
 
 _TIME = pa.timestamp("us", tz="UTC")
@@ -31,15 +31,19 @@ class Piece:
     size: int
 
 
-def pieces_of(landed: Landed, load_ix: int, plan: Plan) -> Iterator[Piece]:
-    """The records of an attempt, members in their order. Raises DamagedDownload for a damaged member."""
+def pieces_of(landed: Landed, load_ix: int, plan: Plan, most_bytes: int = BLOCK_BYTES) -> Iterator[Piece]:
+    """The records of an attempt, members in their order, at most about so much text at a time.
+
+    Raises DamagedDownload for a damaged member.
+    """
+    size = min(most_bytes, BLOCK_BYTES)
     fast = plan.wanted is not None and shred.takes(plan.wanted)
     for member_ix, member in enumerate(landed.members):
         if is_table(landed, member) or not fast:
-            for table in records_of_member(landed, load_ix, member_ix):
+            for table in records_of_member(landed, load_ix, member_ix, size):
                 yield Piece(None, table, table.nbytes)
             continue
-        for block in text_blocks(landed.folder / member, starts_of=shred.line_starts):
+        for block in text_blocks(landed.folder / member, size, starts_of=shred.line_starts):
             yield _shredded(landed, block, load_ix, member_ix, plan)
 
 

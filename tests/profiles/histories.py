@@ -45,8 +45,10 @@ jobs:
 class History:
     """Two streams; the second one has fewer identifiers, and the fields of the first half of the specs' sources."""
 
-    def __init__(self, folder: Path, specs: Sequence[Spec], dedupe_days: int | None = None, sizes: Sizes = DEFAULT_SIZES) -> None:
-        self.sizes = sizes
+    def __init__(
+        self, folder: Path, specs: Sequence[Spec], dedupe_days: int | None = None, sizes: Sizes = DEFAULT_SIZES, at_once: int = 10**7
+    ) -> None:
+        self.sizes, self.at_once = sizes, at_once
         self.folder, self.specs, self.lake, self.dedupe_days = folder, list(specs), Lake(folder / "lake"), dedupe_days
         sources = list(dict.fromkeys(spec.source for spec in specs))
         self.sources = {"amplitude_events": sources, "amplitude_cohorts": sources[: (len(sources) + 1) // 2]}
@@ -73,7 +75,7 @@ class History:
             records = [{name: value for name, value in record.items() if name in known} for record in given]
             landed.append(lakes.land(lake, hour, [_json(record) for record in records], stream))
             self.contents[landed[-1].attempt] = records
-        ingest(Ingest(lake, self.mappings[stream], "job", force=True), landed)
+        ingest(Ingest(lake, self.mappings[stream], "job", force=True, at_once=self.at_once), landed)
 
     def build(self, lake: Lake | None = None, *, full: bool = False) -> BuildReport:
         return build_profiles(lake or self.lake, full=full, max_identifiers=MAX_IDENTIFIERS, dedupe_days=self.dedupe_days, sizes=self.sizes)

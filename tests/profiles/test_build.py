@@ -39,6 +39,9 @@ _STREAM = st.sampled_from(sorted(STREAMS))
 # Every build folds, some do, or recent files pile up and are made one; rows are worked on together, or cut into ranges.
 _SIZES = st.builds(Sizes, st.sampled_from([0.0, 0.5, 1e9, 1e9]), st.sampled_from([2, 100]), st.sampled_from([1, 3, 60_000]))
 
+# Each line by itself, a few, or all that a load has.
+_AT_ONCE = st.sampled_from([1, 400, 10**7])
+
 
 class Histories(RuleBasedStateMachine):
     """Loads of two streams, late ones and replaced ones, builds, compactions, and runs that are broken off or meet each other."""
@@ -47,10 +50,11 @@ class Histories(RuleBasedStateMachine):
         specs=st.lists(st.sampled_from(SPECS), min_size=3, max_size=3, unique=True),
         dedupe=st.sampled_from([None, None, 1, 2]),
         sizes=_SIZES,
+        at_once=_AT_ONCE,
     )
-    def begin(self, specs: list[Any], dedupe: int | None, sizes: Sizes) -> None:
+    def begin(self, specs: list[Any], dedupe: int | None, sizes: Sizes, at_once: int) -> None:
         self.folder = tempfile.TemporaryDirectory()
-        self.history = History(Path(self.folder.name), specs, dedupe, sizes)
+        self.history = History(Path(self.folder.name), specs, dedupe, sizes, at_once)
 
     @rule(stream=_STREAM, hours=_HOURS, build=st.booleans())
     def load(self, stream: str, hours: dict[int, list[Any]], build: bool) -> None:
