@@ -41,8 +41,7 @@ class Spool:
 
     def _put_away(self, table: pa.Table) -> Path:
         path = self._folder / f"{secrets.token_hex(8)}.arrow"
-        options = pa.ipc.IpcWriteOptions(compression="lz4")
-        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema, options=options) as writer:
+        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
             writer.write_table(table)
         return path
 

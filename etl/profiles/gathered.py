@@ -30,7 +30,7 @@ class Gathered:
     """
 
     def __init__(self, connection: Connection, fields: Sequence[ProfileField], most_parts: int, folder: Path, sizes: Sizes) -> None:
-        self._fields, self._most_parts, self._at_once = fields, most_parts, max(sizes.rows // 2, 1)
+        self._fields, self._most_parts, self._at_once = fields, most_parts, max(sizes.rows * 5 // 8, 1)
         # Contributions are read from one connection while they are merged on another.
         self._reading, self._merging = connection, connection.cursor()
         self._path = folder / "contributions.arrow"
