@@ -18,7 +18,7 @@ from etl.engines.local import Connection, arrow
 from etl.engines.sorting import Groups, Ints, extremes, sorted_by, starts_of, text_codes, whole
 from etl.engines.sql import named
 from etl.profiles.fields import ProfileField
-from etl.profiles.merge import Times, capped_in_state, merge_query, parts_column, state_columns, time_column
+from etl.profiles.merge import Times, capped_in_state, merge_query, parts_column, state_columns, text_order, time_column
 
 _MOMENT = pa.timestamp("us", tz="UTC")
 _MOST_SUM = 2**62
@@ -175,11 +175,11 @@ class _Merging:
         return pa.MapArray.from_arrays(pc.if_else(empty, None, pa.array(offsets)), names.take(pa.array(keys)), values)
 
     def _ranks(self, values: pa.Array, places: Ints, kind_name: str, tied: Ints) -> Ints:
-        """What decides between values of one time: their texts, which for numbers are those of the database."""
+        """What decides between values of one time: their texts."""
         some = values.take(pa.array(places[tied]))
         if kind_name in ("int", "number"):
             self.connection.register("tied", pa.table({"v": some, "n": np.arange(len(some))}))
-            some = whole(arrow(self.connection, "SELECT CAST(v AS VARCHAR) AS v FROM tied ORDER BY n")["v"])
+            some = whole(arrow(self.connection, f"SELECT {text_order('v', kind_name)} AS v FROM tied ORDER BY n")["v"])
             self.connection.unregister("tied")
         if pa.types.is_boolean(some.type):
             some = some.cast(pa.int8())

@@ -94,9 +94,18 @@ def merge_query(source: str, group: Sequence[str], fields: Sequence[ProfileField
     return f"WITH {', '.join(parts)} SELECT {', '.join(columns)} FROM grouped {joins}"
 
 
-def _text_order(value: str, kind_name: str) -> str:
-    """What decides between values of one time: numbers by their text, like everything else."""
-    return f"CAST({value} AS VARCHAR)" if kind_name in ("int", "number") else value
+def text_order(value: str, kind_name: str) -> str:
+    """What decides between values of one time: numbers by their text, like everything else, which is one without an exponent."""
+    if kind_name not in ("int", "number"):
+        return value
+    text = f"CAST({value} AS VARCHAR)"
+    if kind_name == "int":
+        return text
+    digits, exponent = f"replace(ltrim(split_part({text}, 'e', 1), '-'), '.', '')", f"CAST(split_part({text}, 'e', 2) AS INTEGER)"
+    small = f"'0.' || repeat('0', -1 - {exponent}) || {digits}"
+    large = f"{digits} || repeat('0', {exponent} + 1 - strlen({digits}))"
+    plain = f"CASE WHEN {value} < 0 THEN '-' ELSE '' END || CASE WHEN abs({value}) < 1 THEN {small} ELSE {large} END"
+    return f"CASE WHEN contains({text}, 'e') THEN {plain} ELSE {text} END"
 
 
 def _limited(total: str) -> str:
@@ -130,7 +139,7 @@ def _aggregates(field: ProfileField, times: Times) -> list[str]:
         return [f"CAST(sum({value}) AS BIGINT) AS {value}" if stored else f"count({value}) AS {value}"]
     extreme = "max" if field.merge == "latest" else "min"
     time = time_column(field) if stored else "_time"
-    packed = f"{{'t': {time}, 'o': {_text_order(value, field.kind_name)}, 'v': {value}}}"
+    packed = f"{{'t': {time}, 'o': {text_order(value, field.kind_name)}, 'v': {value}}}"
     return [f"{extreme}(CASE WHEN {value} IS NOT NULL THEN {packed} END) AS {value}"]
 
 
@@ -156,7 +165,7 @@ def _map(field: ProfileField, source: str, keys: str, times: Times) -> str:
     entries = f"SELECT {keys}, {', '.join(columns)} FROM {source}"
     if field.merge in ("latest", "oldest"):
         extreme = "max" if field.merge == "latest" else "min"
-        ordered = f"{extreme}({{'t': t, 'o': {_text_order('v', field.kind.element or '')}, 'v': v}})"
+        ordered = f"{extreme}({{'t': t, 'o': {text_order('v', field.kind.element or '')}, 'v': v}})"
         merged = f"SELECT {keys}, k, m.t AS t, m.v AS v FROM (SELECT {keys}, k, {ordered} AS m FROM ({entries}) GROUP BY {keys}, k)"
     else:
         combined = _exact("v", stored) if floats else f"{field.merge}(v)"
