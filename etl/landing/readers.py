@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,9 @@ BLOCK_BYTES = 8 * 1024 * 1024
 Starts = np.ndarray[Any, np.dtype[np.int64]]
 _BOM = b"\xef\xbb\xbf"
 _BLANKS = b" \t\r\n"
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_ESCAPE = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}|\\.", re.DOTALL)
+_HALF = 6  # what an escape of half a pair is long
 
 
 def inflate(path: Path) -> bytes:
@@ -133,6 +137,8 @@ def lines(data: bytes, load_ix: int, member_ix: int, before: int = 0) -> pa.Tabl
         blank[position] = not data[offsets[position] : offsets[position + 1]].strip(_BLANKS)
     if not _is_text(text):
         text = pa.array([_decoded(data[offsets[n] : offsets[n + 1]]) for n in range(count)], pa.large_string())
+    if _SURROGATE.search(data):
+        text = pa.array(map(_paired, text.to_pylist()), pa.large_string())
     table = pa.table(
         {
             "load_ix": pa.array(np.full(count, load_ix, dtype=np.int32)),
@@ -150,7 +156,7 @@ def texts(records: Iterable[tuple[int, str]], load_ix: int, member_ix: int) -> p
     numbers, values = [], []
     for number, value in records:
         numbers.append(number)
-        values.append(value)
+        values.append(_paired(value))
     count = len(values)
     columns = [
         np.full(count, load_ix, dtype=np.int32),
@@ -183,6 +189,14 @@ def _is_text(array: pa.Array) -> bool:
     except pa.ArrowInvalid:
         return False
     return True
+
+
+def _paired(text: str) -> str:
+    """JSON text in which escapes of half a surrogate pair are those of U+FFFD: a vendor that cuts texts in the middle of an emoji
+    writes one, and UTF-8 has none."""
+    if r"\u" not in text:
+        return text
+    return _ESCAPE.sub(lambda found: r"\ufffd" if len(found[0]) == _HALF else found[0], text)
 
 
 def _decoded(line: bytes) -> str:

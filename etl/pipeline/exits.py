@@ -12,7 +12,7 @@ import json
 import logging
 import secrets
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -146,17 +146,26 @@ def settle(project: Project, name: str) -> ImportReport:
     """
     job = project.cohorts_job(name)
     lake, report = project.lake, ImportReport(name)
-    known = known_snapshots(lake, job.authorization)
-    expected = bases(known.values())
-    stale = [one for one in known.values() if one.basis not in (ADDS_ONLY, expected[one.load].text)]
-    for one in sorted(stale, key=lambda one: one.last_computed):
-        basis = expected[one.load]
+    looked_at: set[str] = set()
+    # One at a time: a snapshot that is loaded again has its files elsewhere, and later ones are derived from those.
+    while (found := _next_stale(known_snapshots(lake, job.authorization), looked_at)) is not None:
+        one, basis = found
+        looked_at.add(one.load)
         if not one.on_disk or not basis.on_disk:
             log.warning("raw files are gone, so who left cannot be told anew: load=%s", one.load)
             continue
         landed = _again(lake, one, basis)
         report.add(ingest(Ingest(lake, project.mapping(job), name, project.clock, force=True, remap=True), [landed]))
     return report
+
+
+def _next_stale(known: Mapping[str, Known], looked_at: Collection[str]) -> tuple[Known, Basis] | None:
+    """The oldest snapshot whose exits follow from something else now, and from what."""
+    expected = bases(known.values())
+    waiting = [one for one in known.values() if one.load not in looked_at]
+    stale = [one for one in waiting if one.basis not in (ADDS_ONLY, expected[one.load].text)]
+    found = min(stale, key=lambda one: one.last_computed, default=None)
+    return None if found is None else (found, expected[found.load])
 
 
 def _again(lake: Lake, one: Known, basis: Basis) -> Landed:

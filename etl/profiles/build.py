@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from etl.engines.local import Connection, rows
+from etl.engines.local import Connection, Workspace, rows
 from etl.engines.memory import give_back
 from etl.errors import LakeConflict
 from etl.groups import groups_of
@@ -106,7 +106,7 @@ class _Build:
             return self._report(BuildReport(self.number, 0))
         with self.lake.workspace() as (connection, scratch):
             register(connection)
-            contributions, count = self._prepare(connection, work, full)
+            contributions, count = self._prepare((connection, scratch), work, full)
             give_back()
             changes = self._merge_and_commit(connection, scratch, work, full, contributions, count)
         remove = {load.attempt for load in work.replaced} | _superseded(committed)
@@ -114,33 +114,34 @@ class _Build:
             remove_attempts(self.lake.fragments(stream), remove)
         return self._report(BuildReport(self.number + 1, 0, loads=len(work.new), full=full, **changes))
 
-    def _prepare(self, connection: Connection, work: _Input, full: bool) -> tuple[Iterable[str], int]:
+    def _prepare(self, workspace: Workspace, work: _Input, full: bool) -> tuple[Iterable[str], int]:
         """Makes `assigned` and `touched(profile_id)`; gives queries for what to merge, by `profile_id`, and about how many rows."""
+        connection, _ = workspace
         self.repeats.read(connection, -1 if full else self.number)
         recounted = self.repeats.find(connection, work.in_force, work.in_force.values() if full else work.new)
-        self._fragments(connection, "every_fragment", work.in_force.values())
+        self._fragments(workspace, "every_fragment", work.in_force.values())
         if full:
             self.on_step("resolving identities")
             resolve_all(connection, "every_fragment", self.namespaces)
             stored = current_profiles(self.lake)
             everybody = f"SELECT profile_id FROM {stored}" if stored else "SELECT '' AS profile_id WHERE FALSE"
             connection.execute(f"CREATE TEMP TABLE touched AS {everybody}")
-            return self._in_batches(connection, list(work.in_force.values())), _count(connection, "every_fragment")
-        self._fragments(connection, "new_fragments", [*work.new, *recounted])
-        self._fragments(connection, "old_fragments", [*work.replaced, *recounted], as_stored=True)
+            return self._in_batches(workspace, list(work.in_force.values())), _count(connection, "every_fragment")
+        self._fragments(workspace, "new_fragments", [*work.new, *recounted])
+        self._fragments(workspace, "old_fragments", [*work.replaced, *recounted], as_stored=True)
         self.on_step("resolving identities")
         find_components(connection, self.lake, self.fields, self.namespaces)
         resolve_touched(
             connection,
             self.namespaces,
-            lambda view, loads: self._fragments(connection, view, [work.in_force[load] for load in loads]),
+            lambda view, loads: self._fragments(workspace, view, [work.in_force[load] for load in loads]),
         )
         return self._contributions(connection)
 
-    def _fragments(self, connection: Connection, view: str, loads: Iterable[Load], *, as_stored: bool = False) -> None:
+    def _fragments(self, workspace: Workspace, view: str, loads: Iterable[Load], *, as_stored: bool = False) -> None:
         """A view over the fragments of loads, streams side by side; every column of every stream is there."""
-        parts = self.repeats.fragments(connection, loads, as_stored=as_stored)
-        connection.execute(f"CREATE OR REPLACE TEMP VIEW {view} AS {' UNION ALL BY NAME '.join([self._no_fragments(), *parts])}")
+        parts = self.repeats.fragments(workspace, loads, as_stored=as_stored)
+        workspace[0].execute(f"CREATE OR REPLACE TEMP VIEW {view} AS {' UNION ALL BY NAME '.join([self._no_fragments(), *parts])}")
 
     def _no_fragments(self) -> str:
         ids = [f"CAST(NULL AS VARCHAR) AS {id_column(name)}" for name in self.namespaces]
@@ -150,12 +151,13 @@ class _Build:
     def _typed_nulls(self) -> list[str]:
         return [f"CAST(NULL AS {type_}) AS {column}" for field in self.fields for column, type_ in state_types(field).items()]
 
-    def _in_batches(self, connection: Connection, loads: list[Load]) -> Iterator[str]:
+    def _in_batches(self, workspace: Workspace, loads: list[Load]) -> Iterator[str]:
         """Queries for the fragments of loads, some at a time, each to be run before the next is asked for: joined to everybody
         at once, wide rows would be spilled, all of them."""
+        connection, _ = workspace
         head_namespace, head_value = head_query(self.namespaces)
         for batch in groups_of(loads, lambda load: load.rows, most_items=_MOST_LOADS, most_size=self.sizes.rows * 4):
-            self._fragments(connection, "batch", batch)
+            self._fragments(workspace, "batch", batch)
             heads = f"SELECT DISTINCT {head_namespace} AS namespace, {head_value} AS value FROM batch"
             connection.execute(
                 f"""CREATE OR REPLACE TEMP TABLE batch_assigned AS SELECT namespace, value, profile_id FROM assigned
@@ -241,8 +243,9 @@ class _Build:
     def _repair(self, applied: Iterable[Load]) -> None:
         """Writes the tables beside `profiles` that a kill kept the last build from writing."""
         with self.lake.workspace() as (connection, scratch):
+            register(connection)
             self.repeats.read(connection, self.number)
-            self._fragments(connection, "applied_fragments", applied)
+            self._fragments((connection, scratch), "applied_fragments", applied)
             resolve_all(connection, "applied_fragments", self.namespaces)
             write_missing_changes(self.lake, connection, self.number)
             write_conflicts(self.lake, connection, self.number, None)

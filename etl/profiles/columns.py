@@ -18,7 +18,7 @@ from etl.engines.local import Connection, arrow
 from etl.engines.sorting import Extremes, Groups, Ints, extremes, sorted_by, starts_of, text_codes, whole
 from etl.engines.sql import named
 from etl.profiles.fields import ProfileField
-from etl.profiles.merge import Times, capped_in_state, merge_query, state_columns, time_column
+from etl.profiles.merge import Times, capped_in_state, merge_query, parts_column, state_columns, text_order, time_column
 
 _MOMENT = pa.timestamp("us", tz="UTC")
 _MOST_SUM = 2**62
@@ -165,14 +165,18 @@ class _Merging:
 
     def _counted(self, field: ProfileField, column: pa.MapArray) -> Columns | None:
         entries = self._entries(column)
-        values = column.items
-        if values.null_count or _may_overflow(values):
+        values, parts = column.items, named(parts_column(field) or "")
+        if values.null_count or _may_overflow(values) or self._has_any(parts):
             return None
         order = sorted_by(entries.code)
         codes = entries.code[order]
         starts = starts_of(codes)
         sums = np.add.reduceat(_integers(values)[entries.item[order]], starts) if len(starts) else codes
-        return {field.name: self._maps(codes[starts], entries.names, pa.array(sums))}
+        none = pa.nulls(self.groups.count, pa.map_(pa.string(), pa.string()))
+        return {field.name: self._maps(codes[starts], entries.names, pa.array(sums)), parts: none}
+
+    def _has_any(self, name: str) -> bool:
+        return name in self.rows.column_names and self.rows[name].null_count < len(self.rows)
 
     def _entries(self, column: pa.MapArray) -> _Entries:
         offsets = np.asarray(column.offsets).astype(np.int64)
@@ -195,11 +199,11 @@ class _Merging:
         return pa.MapArray.from_arrays(pc.if_else(empty, None, pa.array(offsets)), names.take(pa.array(keys)), values)
 
     def _ranks(self, values: pa.Array, places: Ints, kind_name: str, tied: Ints) -> Ints:
-        """What decides between values of one time: their texts, which for numbers are those of the database."""
+        """What decides between values of one time: their texts."""
         some = values.take(pa.array(places[tied]))
         if kind_name in ("int", "number"):
             self.connection.register("tied", pa.table({"v": some, "n": np.arange(len(some))}))
-            some = whole(arrow(self.connection, "SELECT CAST(v AS VARCHAR) AS v FROM tied ORDER BY n")["v"])
+            some = whole(arrow(self.connection, f"SELECT {text_order('v', kind_name)} AS v FROM tied ORDER BY n")["v"])
             self.connection.unregister("tied")
         if pa.types.is_boolean(some.type):
             some = some.cast(pa.int8())

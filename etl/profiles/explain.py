@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from etl.engines.local import Connection, rows
+from etl.engines.local import Connection, Workspace, rows
 from etl.engines.sql import quote
 from etl.errors import ConfigurationError
 from etl.lake.layout import Lake
@@ -78,13 +78,14 @@ def explain(lake: Lake, key: str, value: str) -> Explanation | None:
         return None
     if key not in (*names, "profile_id"):
         raise ConfigurationError(f"{key!r} is not an identifier", next_step=f"use {', '.join(names)} or profile_id")
-    with lake.workspace() as (connection, _):
+    with lake.workspace() as workspace:
+        connection, _ = workspace
         register(connection)
         found = _profile(connection, source, key, value)
         if found is None:
             return None
         _find_component(connection, source, found["_component"])
-        waiting = _find_links(connection, lake, names)
+        waiting = _find_links(workspace, lake, names)
         identifiers = [Identifier(**row) for row in rows(connection, _identifiers_query(found["profile_id"]))]
         links = [Link(**row) for row in rows(connection, _links_query(found["profile_id"]))]
     return Explanation(
@@ -118,16 +119,17 @@ def _find_component(connection: Connection, source: str, component: str) -> None
     )
 
 
-def _find_links(connection: Connection, lake: Lake, names: list[str]) -> int:
+def _find_links(workspace: Workspace, lake: Lake, names: list[str]) -> int:
     """`seen` and `linked`, the identifiers and links of each load; `assigned` and `refused`, as in a build. Returns how many
     loads came since the last build."""
+    connection, _ = workspace
     repeats = Repeats(lake, stream_fields(lake), None)
     repeats.read(connection, transaction_of(lake.profiles, "build") or 0)
     committed, built = all_loads(lake), transaction_of(lake.profiles, "loads") or 0
     applied, now = in_force(committed, built), in_force(committed)
     ids = [f"CAST(NULL AS VARCHAR) AS {id_column(name)}" for name in names]
     none = f"SELECT '' AS load, CAST(NULL AS TIMESTAMPTZ) AS _first, CAST(NULL AS BIGINT) AS _records, {', '.join(ids)} WHERE FALSE"
-    every = " UNION ALL BY NAME ".join([none, *repeats.fragments(connection, applied.values())])
+    every = " UNION ALL BY NAME ".join([none, *repeats.fragments(workspace, applied.values())])
     # A component is closed, so a fragment belongs to it when its most trusted identifier does.
     head_namespace, head_value = head_query(names)
     connection.execute(

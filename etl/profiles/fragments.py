@@ -12,7 +12,7 @@ from etl.engines.sql import identifier, named, quote
 from etl.mapping.model import GUARD_VALUES
 from etl.profiles.columns import merge_columns
 from etl.profiles.fields import StreamFields
-from etl.profiles.merge import Times, merge_query
+from etl.profiles.merge import Times
 
 _KEYS = ("load_ix", "_identity")
 
@@ -49,15 +49,9 @@ def records_query(identified: str) -> str:
     return f"SELECT *, _time AS _first, _time AS _last, 1 AS _records FROM {identified}"
 
 
-def fragments_query(records: str, fields: StreamFields) -> str:
-    """SQL for the fragments of records (`records_query`), all of them somebody's: one row per load (`load_ix`) and identity."""
-    ids = "".join(f", min({id_column(name)}) AS {id_column(name)}" for name in fields.by)
-    return f"""SELECT merged.*{_ids(fields)} FROM ({merge_query(records, _KEYS, fields.fields, Times.OF_RECORDS)}) merged
-    JOIN (SELECT load_ix, _identity{ids} FROM {records} GROUP BY load_ix, _identity) USING (load_ix, _identity)"""
-
-
 def make_fragments(connection: Connection, identified: pa.Table, fields: StreamFields) -> pa.Table:
-    """What `fragments_query` gives of those of the identified records that are somebody's, load by load."""
+    """The fragments of those of the identified records that are somebody's: one row per load (`load_ix`) and identity. A load that
+    is made of several tables has the fragments of each; whoever merges them gets the same."""
     groups = groups_by(identified, list(_KEYS))
     records = identified.append_column("_records", pa.repeat(pa.scalar(1, pa.int64()), len(identified)))
     for name in ("_first", "_last"):
@@ -67,7 +61,3 @@ def make_fragments(connection: Connection, identified: pa.Table, fields: StreamF
     for name in (*_KEYS, *(named(id_column(name)) for name in fields.by)):
         merged = merged.append_column(name, identified[name].take(a_record))
     return merged
-
-
-def _ids(fields: StreamFields) -> str:
-    return "".join(f", {id_column(name)}" for name in fields.by)

@@ -1,9 +1,10 @@
 """Merging by SQL: rows that belong together become one, each field by its merge operator.
 
 A stored value carries its time: `_time_<field>` beside a scalar, beside a map a second map of times with the same keys
-in the same order, and beside a list a list of times, of when each member was last seen. A sum of floats carries
-`_parts_<field>`, what it is made of exactly (`sums`). Merging merged rows gives the same as merging all rows at once, in
-any order and grouping. Ties in time go to the greater value text (`latest`) or the smaller one (`oldest`).
+in the same order, and beside a list a list of times, of when each member was last seen. A sum carries
+`_parts_<field>`, what it is made of exactly: of floats (`sums`) a list, of ints beyond 64 bits all of it as a text.
+Merging merged rows gives the same as merging all rows at once, in any order and grouping. Ties in time go to the greater
+value text (`latest`) or the smaller one (`oldest`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from etl.engines.sql import identifier
 from etl.profiles.fields import ProfileField
 from etl.profiles.sums import EXACT_SUM
 
+_LEAST, _MOST = -(2**63), 2**63 - 1
 BOOKKEEPING = "min(_first) AS _first, max(_last) AS _last, CAST(sum(_records) AS BIGINT) AS _records"
 
 
@@ -27,9 +29,12 @@ def time_column(field: ProfileField) -> str | None:
 
 
 def parts_column(field: ProfileField) -> str | None:
-    """The column of what a sum of floats is made of; None for everything else."""
-    floats = field.merge == "sum" and "number" in (field.kind.name, field.kind.element)
-    return identifier(f"_parts_{field.name}") if floats else None
+    """The column of what a sum is made of exactly; None for everything else."""
+    return identifier(f"_parts_{field.name}") if field.merge == "sum" else None
+
+
+def _adds_floats(field: ProfileField) -> bool:
+    return field.merge == "sum" and "number" in (field.kind.name, field.kind.element)
 
 
 def state_types(field: ProfileField) -> dict[str, str]:
@@ -39,7 +44,8 @@ def state_types(field: ProfileField) -> dict[str, str]:
         moment = "TIMESTAMPTZ"
         columns[time] = f"MAP(VARCHAR, {moment})" if field.kind.is_map else f"{moment}[]" if field.kind.is_list else moment
     if parts := parts_column(field):
-        columns[parts] = "MAP(VARCHAR, DOUBLE[])" if field.kind.is_map else "DOUBLE[]"
+        part = "DOUBLE[]" if _adds_floats(field) else "VARCHAR"
+        columns[parts] = f"MAP(VARCHAR, {part})" if field.kind.is_map else part
     return columns
 
 
@@ -88,16 +94,27 @@ def merge_query(source: str, group: Sequence[str], fields: Sequence[ProfileField
     return f"WITH {', '.join(parts)} SELECT {', '.join(columns)} FROM grouped {joins}"
 
 
-def _text_order(value: str, kind_name: str) -> str:
-    """What decides between values of one time: numbers by their text, like everything else."""
-    return f"CAST({value} AS VARCHAR)" if kind_name in ("int", "number") else value
+def text_order(value: str, kind_name: str) -> str:
+    """What decides between values of one time: numbers by their text, like everything else, which is one without an exponent."""
+    if kind_name not in ("int", "number"):
+        return value
+    text = f"CAST({value} AS VARCHAR)"
+    if kind_name == "int":
+        return text
+    digits, exponent = f"replace(ltrim(split_part({text}, 'e', 1), '-'), '.', '')", f"CAST(split_part({text}, 'e', 2) AS INTEGER)"
+    small = f"'0.' || repeat('0', -1 - {exponent}) || {digits}"
+    large = f"{digits} || repeat('0', {exponent} + 1 - strlen({digits}))"
+    plain = f"CASE WHEN {value} < 0 THEN '-' ELSE '' END || CASE WHEN abs({value}) < 1 THEN {small} ELSE {large} END"
+    return f"CASE WHEN contains({text}, 'e') THEN {plain} ELSE {text} END"
 
 
-def _added(value: str) -> str:
-    """SQL that adds up ints. A sum beyond 64 bits stays at their limit: one absurd value must not stop a build."""
-    least, most = -(2**63), 2**63 - 1
-    total = f"sum({value})"
-    return f"CAST(CASE WHEN {total} > {most} THEN {most} WHEN {total} < {least} THEN {least} ELSE {total} END AS BIGINT)"
+def _limited(total: str) -> str:
+    """SQL for a sum of ints as a value. Beyond 64 bits it stays at their limit: one absurd value must not stop a build."""
+    return f"CAST(CASE WHEN {total} > {_MOST} THEN {_MOST} WHEN {total} < {_LEAST} THEN {_LEAST} ELSE {total} END AS BIGINT)"
+
+
+def _beyond(total: str) -> str:
+    return f"{total} NOT BETWEEN {_LEAST} AND {_MOST}"
 
 
 def _exact(value: str, stored: bool) -> str:
@@ -113,8 +130,8 @@ def _aggregates(field: ProfileField, times: Times) -> list[str]:
         return [f"{field.merge}({value}) AS {value}"]
     if field.merge == "sum":
         parts = parts_column(field)
-        if parts is None:
-            return [f"{_added(value)} AS {value}"]
+        if not _adds_floats(field):
+            return [f"sum({f'coalesce(CAST({parts} AS HUGEINT), {value})' if stored else value}) AS {value}"]
         # Rows that were stored before sums had parts have the value alone.
         kept = f"coalesce({parts}, CASE WHEN {value} IS NOT NULL THEN [{value}] END)"
         return [f"{_exact(kept, True) if stored else _exact(value, False)} AS {value}"]
@@ -122,7 +139,7 @@ def _aggregates(field: ProfileField, times: Times) -> list[str]:
         return [f"CAST(sum({value}) AS BIGINT) AS {value}" if stored else f"count({value}) AS {value}"]
     extreme = "max" if field.merge == "latest" else "min"
     time = time_column(field) if stored else "_time"
-    packed = f"{{'t': {time}, 'o': {_text_order(value, field.kind_name)}, 'v': {value}}}"
+    packed = f"{{'t': {time}, 'o': {text_order(value, field.kind_name)}, 'v': {value}}}"
     return [f"{extreme}(CASE WHEN {value} IS NOT NULL THEN {packed} END) AS {value}"]
 
 
@@ -131,30 +148,50 @@ def _unpacked(field: ProfileField) -> list[str]:
     if time := time_column(field):
         return [f"{name}.v AS {name}", f"{name}.t AS {time}"]
     parts = parts_column(field)
-    return [f"{name}[1] AS {name}", f"{name} AS {parts}"] if parts else [name]
+    if parts is None:
+        return [name]
+    if _adds_floats(field):
+        return [f"{name}[1] AS {name}", f"{name} AS {parts}"]
+    return [f"{_limited(name)} AS {name}", f"CASE WHEN {_beyond(name)} THEN CAST({name} AS VARCHAR) END AS {parts}"]
 
 
 def _map(field: ProfileField, source: str, keys: str, times: Times) -> str:
-    """Key by key. `t` is the time of a key (when it was last seen, but for `oldest`), `v` its value, `p` a sum's parts."""
+    """Key by key. `t` is the time of a key (when it was last seen, but for `oldest`), `v` its value, of a sum all of it."""
     value, time, parts = identifier(field.name), time_column(field), parts_column(field)
-    stored = times is Times.STORED
-    alone = f"CASE WHEN {value} IS NOT NULL THEN map(map_keys({value}), list_transform(map_values({value}), lambda e: [e])) END"
-    given = f"coalesce({parts}, {alone})" if parts and stored else value
-    columns = [f"unnest(map_keys({value})) AS k", f"unnest(map_values({given})) AS v"]
+    stored, floats = times is Times.STORED, _adds_floats(field)
+    given = _given(field) if parts and stored else f"map_values({value})"
+    columns = [f"unnest(map_keys({value})) AS k", f"unnest({given}) AS v"]
     columns += [(f"unnest(map_values({time}))" if stored else "_time") + " AS t"] if time else []
     entries = f"SELECT {keys}, {', '.join(columns)} FROM {source}"
     if field.merge in ("latest", "oldest"):
         extreme = "max" if field.merge == "latest" else "min"
-        ordered = f"{extreme}({{'t': t, 'o': {_text_order('v', field.kind.element or '')}, 'v': v}})"
+        ordered = f"{extreme}({{'t': t, 'o': {text_order('v', field.kind.element or '')}, 'v': v}})"
         merged = f"SELECT {keys}, k, m.t AS t, m.v AS v FROM (SELECT {keys}, k, {ordered} AS m FROM ({entries}) GROUP BY {keys}, k)"
     else:
-        combined = _exact("v", stored) if parts else _added("v") if field.merge == "sum" else f"{field.merge}(v)"
-        columns = [f"{combined} AS {'p' if parts else 'v'}"] + (["max(t) AS t"] if time else [])
+        combined = _exact("v", stored) if floats else f"{field.merge}(v)"
+        columns = [f"{combined} AS v"] + (["max(t) AS t"] if time else [])
         merged = f"SELECT {keys}, k, {', '.join(columns)} FROM ({entries}) GROUP BY {keys}, k"
-    made = [f"map(list(k ORDER BY k), list({'p[1]' if parts else 'v'} ORDER BY k)) AS {value}"]
+    shown = "v[1]" if floats else _limited("v") if parts else "v"
+    made = [f"map(list(k ORDER BY k), list({shown} ORDER BY k)) AS {value}"]
     made += [f"map(list(k ORDER BY k), list(t ORDER BY k)) AS {time}"] if time else []
-    made += [f"map(list(k ORDER BY k), list(p ORDER BY k)) AS {parts}"] if parts else []
+    if floats:
+        made.append(f"map(list(k ORDER BY k), list(v ORDER BY k)) AS {parts}")
+    elif parts:
+        some = f"FILTER ({_beyond('v')})"
+        wide = f"map(list(k ORDER BY k) {some}, list(CAST(v AS VARCHAR) ORDER BY k) {some})"
+        made.append(f"CASE WHEN bool_or({_beyond('v')}) THEN {wide} END AS {parts}")
     return f"SELECT {keys}, {', '.join(made)} FROM ({merged}) GROUP BY {keys}"
+
+
+def _given(field: ProfileField) -> str:
+    """SQL for what the values of a stored map of sums are made of, in the order of its keys."""
+    value, parts = identifier(field.name), parts_column(field)
+    if _adds_floats(field):
+        # Rows that were stored before sums had parts have the values alone.
+        return f"coalesce(map_values({parts}), list_transform(map_values({value}), lambda e: [e]))"
+    each = f"list_transform(map_keys({value}), lambda k: CAST({parts}[k] AS HUGEINT))"
+    beside = f"list_transform(list_zip({each}, map_values({value})), lambda e: coalesce(e[1], e[2]))"
+    return f"CASE WHEN {parts} IS NULL THEN list_transform(map_values({value}), lambda e: CAST(e AS HUGEINT)) ELSE {beside} END"
 
 
 def _list(field: ProfileField, source: str, keys: str, times: Times) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 
 from etl.engines.sql import identifier, quote
 from etl.profiles.fields import ProfileField
-from etl.profiles.merge import published_column, state_types, time_column
+from etl.profiles.merge import parts_column, published_column, state_types, time_column
 
 PACKED_IDENTIFIERS = "_packed_identifiers"
 # What JSON gives back as it was. Floats and instants stay as they are.
@@ -34,7 +34,8 @@ def stored_types(fields: Sequence[ProfileField]) -> dict[str, str]:
     for field in fields:
         types = state_types(field)
         if column := packed_column(field):
-            types = {identifier(field.name): types[identifier(field.name)], column: "VARCHAR"}
+            kept = (identifier(field.name), parts_column(field))
+            types = {name: type_ for name, type_ in types.items() if name in kept} | {column: "VARCHAR"}
         found |= types
     return found
 
@@ -89,7 +90,9 @@ def _stored(merged: str, field: ProfileField) -> dict[str, str]:
         times = f"map_values({merged}.{time})" if field.kind.is_map else f"{merged}.{time}"
         parts["t"] = f"list_transform({times}, lambda e: epoch_us({merged}._last) - epoch_us(e))"
     lists = ", ".join(f"{quote(key)}: {sql}" for key, sql in parts.items())
-    return {name: value, column: f"CASE WHEN {value} IS NOT NULL THEN CAST(to_json({{{lists}}}) AS VARCHAR) END"}
+    packed = f"CASE WHEN {value} IS NOT NULL THEN CAST(to_json({{{lists}}}) AS VARCHAR) END"
+    sums = parts_column(field)
+    return {name: value, column: packed} | ({sums: f"{merged}.{sums}"} if sums else {})
 
 
 def _state(stored: str, field: ProfileField, known: Collection[str]) -> dict[str, str]:
@@ -115,4 +118,6 @@ def _state(stored: str, field: ProfileField, known: Collection[str]) -> dict[str
         return {name: keys} | ({time: times} if time else {})
     filled = f"CASE WHEN {stored}.{column} IS NOT NULL THEN"
     found = {name: f"{filled} map({keys}, {values}) END"}
+    if (sums := parts_column(field)) in known:
+        found[str(sums)] = f"{stored}.{sums}"
     return found | ({time: f"CASE WHEN {times} IS NOT NULL THEN map({keys}, {times}) END"} if time else {})

@@ -10,17 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from etl.engines.local import Connection, rows
+from etl.engines.local import Connection, Workspace, arrow, rows
 from etl.engines.sql import identifier, quote
 from etl.lake.attempts import attempt_of, rows_of
 from etl.lake.layout import Lake
 from etl.lake.loads import Load
 from etl.lake.tables import commit, files_of, new_token, relation, schema_of, write_file
 from etl.profiles.fields import StreamFields
-from etl.profiles.fragments import fragments_query, identified_query, records_query
+from etl.profiles.fragments import identified_query, make_fragments
 from etl.profiles.privacy import without_suppressed
 
 # How far apart two loads may be for the check, where no setting says more. It costs reading the keys of these days.
@@ -101,13 +103,14 @@ class Repeats:
                 found += " UNION ALL FROM met UNION ALL SELECT load, key FROM new_keys WHERE key IN (SELECT key FROM met)"
             connection.execute(f"INSERT INTO keys SELECT {quote(new[0].stream)}, load, key FROM ({found})")
 
-    def fragments(self, connection: Connection, loads: Iterable[Load], *, as_stored: bool = False) -> list[str]:
-        """SQL for the fragments of loads, a part for each stream: of what counts in them by `repeated`, or `as_stored`.
+    def fragments(self, workspace: Workspace, loads: Iterable[Load], *, as_stored: bool = False) -> list[str]:
+        """SQL for the fragments of loads: of what counts in them by `repeated`, or `as_stored`.
 
-        The rows of a load that was imported again are gone, while its fragments live until a build has seen that: those are
-        given as they are stored, all of its records counted.
+        Those of a load in which something does not count are made once and put into the scratch folder. The rows of a load that was
+        imported again are gone, while its fragments live until a build has seen that: those are given as they are stored, all of
+        its records counted.
         """
-        found = rows(connection, "SELECT DISTINCT load FROM repeated WHERE NOT counts") if not as_stored else []
+        found = rows(workspace[0], "SELECT DISTINCT load FROM repeated WHERE NOT counts") if not as_stored else []
         repeated = {row["load"] for row in found}
         chosen = [load for load in loads if load.rows]
         parts = []
@@ -117,21 +120,32 @@ class Repeats:
             partly = {load.load for load in own if load.load in repeated and load.attempt in there}
             stored = rows_of(self.lake.fragments(stream), (load.attempt for load in own if load.load not in partly))
             parts += [f"SELECT * FROM {stored}"] if stored else []
-            cut = rows_of(self.lake.stream(stream), (load.attempt for load in own if load.load in partly))
-            parts += [self._counted(connection, cut, fields)] if cut else []
+            cut = [path for load in own if load.load in partly and (path := self._counted(workspace, load, fields))]
+            paths = ", ".join(quote(str(path)) for path in cut)
+            parts += [f"SELECT * FROM read_parquet([{paths}], union_by_name = true)"] if cut else []
         return parts
 
-    def _counted(self, connection: Connection, source: str, fields: StreamFields) -> str:
-        """SQL for the fragments of rows of a stream, without records whose key counts elsewhere."""
+    def _counted(self, workspace: Workspace, load: Load, fields: StreamFields) -> Path | None:
+        """A file with the fragments of a load without records whose key counts elsewhere; None where nothing is left."""
+        connection, scratch = workspace
+        path = scratch / f"counted.{load.attempt}.parquet"
+        if not path.exists():
+            identified = arrow(connection, self._counting(connection, load, fields))
+            if not len(identified):
+                return None
+            made = make_fragments(connection, identified, fields).drop_columns("load_ix")
+            pq.write_table(made.append_column("load", pa.repeat(pa.scalar(load.load), len(made))), path, compression="lz4")
+        return path
+
+    def _counting(self, connection: Connection, load: Load, fields: StreamFields) -> str:
+        """SQL for the records of a load that count and are somebody's, with their identifiers."""
         typed = ", ".join(f"CAST(NULL AS {field.kind.sql}) AS {identifier(field.name)}" for field in fields.fields)
-        counting = f"""SELECT s.*, s.load AS load_ix FROM {source} s
-            ANTI JOIN (SELECT load, key FROM repeated WHERE NOT counts AND stream = {quote(fields.stream)}) u
-            ON u.load = s.load AND u.key = s._key"""
+        counting = f"""SELECT s.*, 0 AS load_ix FROM {rows_of(self.lake.stream(fields.stream), [load.attempt])} s
+            ANTI JOIN (SELECT key FROM repeated WHERE NOT counts AND stream = {quote(fields.stream)} AND load = {quote(load.load)}) u
+            ON u.key = s._key"""
         complete = f"(SELECT {typed} WHERE FALSE) UNION ALL BY NAME ({counting})"
         known = without_suppressed(connection, self.lake, identified_query(f"({complete})", fields), fields.by)
-        identified = f"(SELECT * FROM ({known}) WHERE _identity IS NOT NULL)"
-        somebody = f"({records_query(identified)})"
-        return f"SELECT * EXCLUDE (load_ix), load_ix AS load FROM ({fragments_query(somebody, fields)})"
+        return f"SELECT * FROM ({known}) WHERE _identity IS NOT NULL"
 
     def write(self, connection: Connection, build: int) -> None:
         """Puts `repeated` beside what the last build left: it counts once `profiles` is at this build."""

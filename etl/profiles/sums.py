@@ -18,7 +18,7 @@ def exact_parts(values: Sequence[float]) -> list[float]:
     """The sum of finite floats as floats: the first is the sum, correctly rounded, the next what it lacks, and so on.
 
     A pure function of the exact sum, so the parts of parts are those of all values at once, in any order and grouping.
-    A sum beyond the range of floats is the greatest (or least) one.
+    A sum beyond the range of floats begins with the greatest (or least) one, as often as it takes.
     """
     try:
         parts = [math.fsum(values)]
@@ -31,10 +31,10 @@ def exact_parts(values: Sequence[float]) -> list[float]:
 
 def _parts_of(total: Fraction) -> list[float]:
     largest = Fraction(sys.float_info.max)
-    rest = max(-largest, min(largest, total))
-    parts = [float(rest)]
-    while rest := rest - Fraction(parts[-1]):
-        parts.append(float(rest))
+    parts: list[float] = []
+    while total or not parts:
+        parts.append(float(max(-largest, min(largest, total))))
+        total -= Fraction(parts[-1])
     return parts
 
 

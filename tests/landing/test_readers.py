@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.errors import DamagedDownload, SnapshotRefused
-from etl.landing.readers import blocks, inflate, lines
+from etl.landing.readers import blocks, inflate, lines, texts
 from etl.landing.snapshot import rows_of
 from etl.records import masked
 
@@ -43,6 +44,13 @@ def test_every_line_that_is_not_blank_is_there(parts: list[bytes]) -> None:
     body = data.removeprefix(b"\xef\xbb\xbf")
     expected = [number for number, line in enumerate(body.split(b"\n"), start=1) if line.strip(b" \t\r")]
     assert [number for number, _ in _read(data)] == expected
+
+
+def test_half_a_surrogate_pair_is_replaced() -> None:
+    line = r'{"\udc00": "\uD83D\ud83d\uDE00 \ud83d", "kept": "\\ud83d \\\ud83d"}'
+    (found,) = lines(line.encode(), 0, 0)["text"].to_pylist()
+    assert json.loads(found) == {"\ufffd": "\ufffd\U0001f600 \ufffd", "kept": "\\ud83d \\\ufffd"}
+    assert texts([(1, line)], 0, 0)["text"].to_pylist() == [found.rstrip("\n")]
 
 
 def test_blocks_are_whole_lines_and_numbers_go_on(tmp_path: Path) -> None:

@@ -89,6 +89,19 @@ def test_any_order_of_arrival_gives_the_same(shop: Shop) -> None:
     assert _memberships(shop) == expected
 
 
+def test_a_cohort_that_comes_late_changes_many_snapshots_at_once(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    """Each of them is derived from the one before it, whose files have just moved."""
+    for number, members in enumerate(["y", "xy", "y", "xy", "y"]):
+        shop.cohort("a", list(members), FIRST + number * 10, name="N")
+        assert shop.run().failed == {}
+    assert shop.membership("x", "names") == {"N": False}
+    caplog.clear()
+    shop.cohort("b", ["x"], FIRST + 5, name="N")
+    assert shop.run().failed == {}
+    assert "raw files are gone" not in caplog.text
+    assert shop.membership("x", "names") == {"N": True}
+
+
 def test_a_snapshot_that_replaces_another_changes_what_follows_from_it(shop: Shop) -> None:
     shop.cohort("a", ["1"], FIRST)
     shop.run()

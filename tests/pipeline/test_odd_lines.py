@@ -28,12 +28,13 @@ def _event(**more: Any) -> str:
         '{"user_id": "u1", "event_type": "a", "event_properties": {"a": ' + "[" * 5000 + "]" * 5000 + "}}",
         '{"user_id": "u1", "event_type": "a", "event_properties": {"a": inf, "b": [1]}}',
         '{"user_id": "u1", "event_type": "a", "event_properties": {"a": [1, {"b": 2},]}}',
+        _event(event_properties={"cut": "in the middle of \ud83d", "\udc00": 1}),
         _event(event_time="0000-01-01 00:00:00"),
         _event(event_time="9999-12-31T23:59:59-05:00"),
         _event(event_time="0001-01-01T00:00:00+05:00"),
         _event(client_event_time="0000-06-01 00:00:00"),
     ],
-    ids=["deep", "inf", "comma", "year 0", "year 10000", "before year 1", "year 0 in a field"],
+    ids=["deep", "inf", "comma", "half a pair", "year 0", "year 10000", "before year 1", "year 0 in a field"],
 )
 def test_an_odd_line_counts_and_stops_nothing(tmp_path: Path, line: str) -> None:
     lake = Lake(tmp_path / "lake")

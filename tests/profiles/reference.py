@@ -7,6 +7,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 GUARDS = {"", "null", "nil", "none", "n/a", "na", "anonymous", "unknown", "undefined", "0", "-1", "{}", "lmy47d"}
@@ -138,8 +139,8 @@ def _value(merge: str, given: list[Seen]) -> Any:
 
 
 def _order(value: Any) -> Any:
-    """What decides between values of one time: their text, of dates and bools themselves."""
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+    """What decides between values of one time: their text (floats without an exponent), of dates and bools themselves."""
+    return format(Decimal(repr(value)), "f") if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 def _map(spec: Spec, given: list[Seen]) -> dict[str, Any]:

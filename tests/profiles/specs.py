@@ -48,7 +48,7 @@ _VALUES: dict[str, st.SearchStrategy[Any]] = {
     "flag": st.booleans(),
     "day": _DAYS,
     "whole": st.sampled_from([-10, -9, 0, 9, 10, 2**62]),
-    "real": st.sampled_from([0.1, 0.2, 0.3, -0.3, 9.0, 10.0, 1e16, -1e16, 1e-300]),
+    "real": st.sampled_from([0.1, 0.2, 0.3, -0.3, 9.0, 10.0, 12.5, 1e16, -1e16, 1e-5, 1e-300, 1.5e300]),
 }
 
 
