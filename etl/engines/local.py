@@ -67,12 +67,14 @@ def in_order(connection: Connection) -> Iterator[None]:
 @contextlib.contextmanager
 def one_thread(connection: Connection) -> Iterator[None]:
     """Queries run on one thread: each thread that reads wide rows holds some tens of megabytes, whatever their number."""
-    (threads,) = connection.execute("SELECT current_setting('threads')").fetchone()
-    connection.execute("SET threads = 1")
-    try:
-        yield
-    finally:
-        connection.execute(f"SET threads = {threads}")
+    # The setting is that of the database; the connection itself may be in the middle of a result when something fails.
+    with contextlib.closing(connection.cursor()) as other:
+        (threads,) = other.execute("SELECT current_setting('threads')").fetchone()
+        other.execute("SET threads = 1")
+        try:
+            yield
+        finally:
+            other.execute(f"SET threads = {threads}")
 
 
 def arrow(connection: Connection, query: str, parameters: list[Any] | None = None) -> pa.Table:

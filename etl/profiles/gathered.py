@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from etl.profiles.merge import Times
 _ID, _PART = "profile_id", "_part"
 # Held in memory; some people have a thousand long properties.
 _MOST_BYTES = 64 * 1024 * 1024
+_READ_ROWS = 8192
 
 
 class Gathered:
@@ -30,7 +31,7 @@ class Gathered:
     """
 
     def __init__(self, connection: Connection, fields: Sequence[ProfileField], most_parts: int, folder: Path, sizes: Sizes) -> None:
-        self._fields, self._most_parts, self._at_once = fields, most_parts, max(sizes.rows * 5 // 8, 1)
+        self._fields, self._most_parts, self._at_once = fields, most_parts, max(sizes.rows // 2, 1)
         # Contributions are read from one connection while they are merged on another.
         self._reading, self._merging = connection, connection.cursor()
         self._path = folder / "contributions.arrow"
@@ -49,12 +50,14 @@ class Gathered:
         with one_thread(self._reading):
             for query in queries:
                 placed = f"SELECT *, {part_of(_ID, self._most_parts)} AS {_PART} FROM ({query})"
-                for chunk in _chunks(self._reading, placed, self._at_once):
-                    self._schema = self._schema or self._merged(chunk.slice(0, 0)).schema
-                    self._held.append(chunk.select(self._schema.names).cast(self._schema))
+                reader = self._reading.sql(placed).to_arrow_reader(min(self._at_once, _READ_ROWS))
+                self._hold(reader.schema.empty_table())  # so that the columns are known
+                while (batch := next(reader, None)) is not None:
+                    self._hold(pa.Table.from_batches([batch]))
+                    del batch
                     self._make_room()
         if self._writer:
-            self._put_away(self._held)
+            self._put_away()
             self._writer.close()
 
     def part(self, number: int) -> pa.Table:
@@ -74,16 +77,21 @@ class Gathered:
         """Whether more rows or bytes are held than these."""
         return sum(map(len, self._held)) > rows or sum(table.nbytes for table in self._held) > size
 
+    def _hold(self, rows: pa.Table) -> None:
+        self._schema = self._schema or self._merged(rows.slice(0, 0)).schema
+        self._held.append(rows.select(self._schema.names).cast(self._schema))
+
     def _make_room(self) -> None:
         if not self._holds(self._at_once, _MOST_BYTES):
             return
-        rows = pa.concat_tables(self._held)
+        # What the database gave takes more memory than it has to.
+        self._held = [pa.concat_tables(self._held).combine_chunks()]
+        (rows,) = self._held
         if self._most_parts == 1 or groups_by(rows, [_ID]).count * 2 < len(rows):
             self._held = [self._merged(rows)]
-            if self._most_parts == 1 or not self._holds(self._at_once // 2, _MOST_BYTES // 2):
-                return
-        held, self._held = self._held, []
-        self._put_away(held)
+        del rows
+        if self._most_parts > 1 and self._holds(self._at_once // 2, _MOST_BYTES // 2):
+            self._put_away()
         give_back()
 
     def _merged(self, contributions: pa.Table) -> pa.Table:
@@ -94,15 +102,18 @@ class Gathered:
             merged = merged.append_column(name, contributions[name].take(a_row))
         return merged
 
-    def _put_away(self, held: list[pa.Table]) -> None:
+    def _put_away(self) -> None:
         """Writes a batch for each range. They are read once and soon: compressing many small buffers takes longer than that saves."""
+        held, self._held = self._held, []
         if not held:
             return
         rows = _batch(pa.concat_tables(held))
+        held.clear()
         if self._writer is None:
             self._writer = pa.ipc.new_file(str(self._path), rows.schema)
         parts = rows[_PART].to_numpy().astype(np.int64)
         ordered = rows.take(pa.array(sorted_by(parts)))
+        del rows
         ends = np.cumsum(np.bincount(parts, minlength=self._most_parts)).tolist()
         for start, end in zip([0, *ends], ends, strict=False):
             self._writer.write_batch(ordered.slice(start, end - start))
@@ -113,15 +124,3 @@ def _batch(rows: pa.Table) -> pa.RecordBatch:
     """A table as one batch."""
     (batch,) = rows.combine_chunks().to_batches() if len(rows) else [pa.RecordBatch.from_pylist([], schema=rows.schema)]
     return batch
-
-
-def _chunks(connection: Connection, query: str, rows: int) -> Iterator[pa.Table]:
-    """The rows of a query, about so many at a time; at least once, so that the columns are known."""
-    reader = connection.sql(query).to_arrow_reader(min(rows, 8192))
-    held: list[pa.RecordBatch] = []
-    for batch in reader:
-        held.append(batch)
-        if sum(map(len, held)) >= rows or sum(one.nbytes for one in held) >= _MOST_BYTES // 4:
-            yield pa.Table.from_batches(held)
-            held = [batch.slice(0, 0)]
-    yield pa.Table.from_batches(held, reader.schema)

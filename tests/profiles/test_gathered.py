@@ -24,7 +24,8 @@ def _query(contributions: list[tuple[int, int]]) -> str:
     made = f"SELECT * FROM (VALUES {values}) v(profile_id, hour) WHERE profile_id IS NOT NULL"
     moment = "make_timestamptz(hour * 3600000000)"
     return f"""SELECT CAST(profile_id AS VARCHAR) AS profile_id, {moment} AS _first, {moment} AS _last, CAST(1 AS BIGINT) AS _records,
-        'h' || CAST(hour AS VARCHAR) AS name, {moment} AS _time_name, map(['n'], [CAST(1 AS BIGINT)]) AS counts FROM ({made})"""
+        'h' || CAST(hour AS VARCHAR) AS name, {moment} AS _time_name, map(['n'], [CAST(1 AS BIGINT)]) AS counts,
+        CAST(NULL AS MAP(VARCHAR, VARCHAR)) AS _parts_counts FROM ({made})"""
 
 
 def _id(person: int) -> str:
