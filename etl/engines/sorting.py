@@ -110,17 +110,12 @@ class Extremes:
     count: int
     latest: bool
 
-    @cached_property
-    def tied(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Whether each place has others of its run beside it."""
-        return np.bincount(self.runs, minlength=self.count)[self.runs] > 1
-
     def one_each(self, greater: Callable[[Ints], Ints]) -> Ints:
         """The place of each run that counts: among equal times that with the greatest (or least) rank. `greater(places)` gives
         ranks, and is asked only for places where times are equal."""
         if len(self.places) == self.count:
             return self.places
-        tied = np.flatnonzero(self.tied)
+        tied = np.flatnonzero(np.bincount(self.runs, minlength=self.count)[self.runs] > 1)
         places, runs = self.places[tied], self.runs[tied]
         ranks = greater(places)
         order = np.lexsort((ranks if self.latest else -ranks, runs))

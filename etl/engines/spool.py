@@ -32,12 +32,15 @@ class Spool:
     def drain(self) -> Iterator[pa.Table]:
         """Each table, once: nothing of it is held here any more."""
         while self._waiting:
-            waiting = self._waiting.pop(0)
-            if isinstance(waiting, pa.Table):
-                yield waiting
-                continue
-            yield _read(waiting)
-            waiting.unlink()
+            yield self._next()
+
+    def _next(self) -> pa.Table:
+        waiting = self._waiting.pop(0)
+        if isinstance(waiting, pa.Table):
+            return waiting
+        found = _read(waiting)
+        waiting.unlink()
+        return found
 
     def _put_away(self, table: pa.Table) -> Path:
         path = self._folder / f"{secrets.token_hex(8)}.arrow"

@@ -47,6 +47,13 @@ class RowFiles:
         while self._writers:
             self._writers.popitem()[1].close()
 
+    def discard(self) -> None:
+        """Deletes what was written and is not committed."""
+        self.close()
+        for file in self._files.values():
+            file.waiting.unlink()
+        self._files = {}
+
     def commit(self) -> None:
         """Moves the files to their places and commits them, table by table."""
         self.close()
@@ -60,6 +67,6 @@ class RowFiles:
 
 
 def _placed(file: _Growing) -> NewFile:
-    new = NewFile.of(file.table, file.partition, file.name, file.rows)
+    new = NewFile.placed(file.table, file.partition, file.name, file.rows)
     shutil.move(file.waiting, file.table.path / new.path)
     return new

@@ -1,6 +1,6 @@
 """Delta tables on a local folder: add files, remove files, one commit; read them with DuckDB.
 
-DuckDB writes the Parquet files, `deltalake` keeps the log. A file exists for readers from the commit that names it.
+DuckDB or Arrow writes the Parquet files, `deltalake` keeps the log. A file exists for readers from the commit that names it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import json
 import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -36,7 +36,7 @@ class NewFile:
     partition: Mapping[str, str]
 
     @classmethod
-    def of(cls, table: Table, partition: Mapping[str, str], name: str, rows: int) -> NewFile:
+    def placed(cls, table: Table, partition: Mapping[str, str], name: str, rows: int = 0) -> NewFile:
         """The file `name` of a partition, whose folder is there from now on."""
         folder = "/".join(f"{key}={value}" for key, value in partition.items())
         (table.path / folder).mkdir(parents=True, exist_ok=True)
@@ -116,19 +116,20 @@ def write_file(
 ) -> NewFile | None:
     """Writes the rows of `query` (without the partition columns) beside the committed files; None when there are none.
     `group` is how many rows share statistics, where the usual number is too coarse."""
-    target = table.path / NewFile.of(table, partition, name, 0).path
+    new = NewFile.placed(table, partition, name)
+    target = table.path / new.path
     rows_of_group = "" if group is None else f", ROW_GROUP_SIZE {group}"
     copied = connection.execute(f"COPY ({query}) TO {quote(str(target))} (FORMAT parquet, COMPRESSION zstd{rows_of_group})").fetchone()
     rows = int(copied[0])
     if rows == 0:
         target.unlink(missing_ok=True)
         return None
-    return NewFile.of(table, partition, name, rows)
+    return replace(new, rows=rows)
 
 
 def write_rows(rows: pa.Table, table: Table, partition: Mapping[str, str], name: str) -> NewFile:
     """Writes rows (at least one, without the partition columns) beside the committed files."""
-    new = NewFile.of(table, partition, name, len(rows))
+    new = NewFile.placed(table, partition, name, len(rows))
     pq.write_table(rows, table.path / new.path, **parquet_options(rows.schema))
     return new
 
@@ -168,7 +169,7 @@ def commit(
 
     With `expected_version` the commit is a compare-and-set: CommitConflict when the table is at another version.
     Without it, commits of several writers are ordered one after the other. New columns are added to the table first;
-    a column of another type is a ConfigurationError. On CommitConflict the new files are deleted; after anything else
+    a column of another type is a ConfigurationError. On either the new files are deleted; after anything else
     that breaks off here, Ctrl-C say, they may be committed, so they stay (`vacuum` knows).
     """
     opened = table.open()
@@ -179,7 +180,11 @@ def commit(
     if expected_version is not None and opened.version() != expected_version:
         discard(table, add)
         raise CommitConflict(table.path.name)
-    _add_columns(table, opened, schema)
+    try:
+        _add_columns(table, opened, schema)
+    except ConfigurationError:
+        discard(table, add)
+        raise
     now = int(time.time() * 1000)  # a file attribute of the Delta log; nothing reads it
     removed = set(remove)
     committed = {file.path: file for file in files_of(table)} if removed else {}

@@ -11,13 +11,14 @@ from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from etl.errors import DamagedDownload
 from etl.gunzip import DAMAGED, gunzip
 
 SCHEMA = pa.schema([("load_ix", pa.int32()), ("member_ix", pa.int32()), ("line", pa.int64()), ("text", pa.large_string())])
 
-# What is in memory of a member at once; its rows go on to a table that may spill to disk.
+# What is in memory of a member at once.
 BLOCK_BYTES = 8 * 1024 * 1024
 Starts = np.ndarray[Any, np.dtype[np.int64]]
 _BOM = b"\xef\xbb\xbf"
@@ -138,7 +139,8 @@ def lines(data: bytes, load_ix: int, member_ix: int, before: int = 0) -> pa.Tabl
     if not _is_text(text):
         text = pa.array([_decoded(data[offsets[n] : offsets[n + 1]]) for n in range(count)], pa.large_string())
     if _SURROGATE.search(data):
-        text = pa.array(map(_paired, text.to_pylist()), pa.large_string())
+        some = pc.match_substring_regex(text, _SURROGATE.pattern.decode())
+        text = pc.replace_with_mask(text, some, pa.array(map(_paired, text.filter(some).to_pylist()), pa.large_string()))
     table = pa.table(
         {
             "load_ix": pa.array(np.full(count, load_ix, dtype=np.int32)),

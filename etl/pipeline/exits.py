@@ -21,7 +21,7 @@ from typing import Any
 from filelock import FileLock
 
 from etl.lake.layout import Lake
-from etl.lake.loads import Load, current_loads
+from etl.lake.loads import Load, all_loads, in_force
 from etl.landing.manifest import Landed, read_manifest, slug
 from etl.landing.snapshot import ADDS_ONLY, MEMBERS, STREAM, Before, copy_members, land_snapshot, members_in, snapshot_of
 from etl.landing.store import arriving
@@ -100,9 +100,9 @@ def new_download() -> str:
     return secrets.token_hex(4)
 
 
-def known_snapshots(lake: Lake, scope: str) -> dict[str, Known]:
-    """The snapshots in force of a project, by load id."""
-    loads = (load for load in current_loads(lake).values() if load.stream == STREAM and load.scope == scope)
+def known_snapshots(lake: Lake, scope: str, named: Iterable[str] | None = None) -> dict[str, Known]:
+    """The snapshots in force of a project, by load id; with `named` only these."""
+    loads = (load for load in in_force(all_loads(lake, named=named)).values() if load.stream == STREAM and load.scope == scope)
     return {load.load: _known(lake, load) for load in loads}
 
 
@@ -148,7 +148,8 @@ def settle(project: Project, name: str) -> ImportReport:
     lake, report = project.lake, ImportReport(name)
     looked_at: set[str] = set()
     # One at a time: a snapshot that is loaded again has its files elsewhere, and later ones are derived from those.
-    while (found := _next_stale(known_snapshots(lake, job.authorization), looked_at)) is not None:
+    known = known_snapshots(lake, job.authorization)
+    while (found := _next_stale(known, looked_at)) is not None:
         one, basis = found
         looked_at.add(one.load)
         if not one.on_disk or not basis.on_disk:
@@ -156,6 +157,7 @@ def settle(project: Project, name: str) -> ImportReport:
             continue
         landed = _again(lake, one, basis)
         report.add(ingest(Ingest(lake, project.mapping(job), name, project.clock, force=True, remap=True), [landed]))
+        known |= known_snapshots(lake, job.authorization, [one.load])
     return report
 
 

@@ -118,7 +118,9 @@ def forget(
         new = [one for one in sorted(people) if before.hash_of(one) not in before.hashes]
         report.people, report.identifiers = len(ids), dict(Counter(namespace for namespace, _ in new))
         if not dry_run:
-            store_suppression(lake, suppression)
+            # An import that is about to commit what it mapped before either does so now, and is cleaned below, or maps again.
+            with lake.writing():
+                store_suppression(lake, suppression)
             shutil.rmtree(lake.root / BESIDE, ignore_errors=True)
         _clean_all(project, suppression, people, report, on_step)
         report.forwarded = clean_forwarded(project, suppression, dry_run=dry_run, on_step=on_step)

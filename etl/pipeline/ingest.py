@@ -6,6 +6,7 @@ commit nothing counts; after it everything does.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from etl.pipeline.mapped_records import MAPPED_BYTES, Plans, plans_of
 from etl.pipeline.reading import Digest, Digests
 from etl.profiles import sums
 from etl.profiles.fields import of_mapping, remember
+from etl.profiles.privacy import load_suppression
 from etl.reports import ImportReport
 from etl.settings import Clock
 
@@ -118,17 +120,27 @@ class _Batch:
         return lines >= old.lines or self.settings.force
 
     def _load(self, kept: list[int], before: dict[str, Load]) -> list[Load]:
-        made = LoadFiles(self.workspace, self.lake, self.plans, self.landed, self.settings.at_once)
-        made.make(kept)
-        loads = [self._row(ix, made.digests[ix], made.counts[ix]) for ix in kept]
-        with self.lake.writing():
-            made.files.commit()
-            committed = commit_loads(
-                self.lake, loads, lambda new, old: self._wanted(new.lines, new.digest, old), connection=self.connection
-            )
-            self._forget([row.attempt for row in loads if row.attempt not in {one.attempt for one in committed}], with_fragments=True)
-            self._forget([before[row.load].attempt for row in committed if row.load in before], with_fragments=False)
+        committed = None
+        while committed is None:
+            suppression = load_suppression(self.lake)
+            made = LoadFiles(self.workspace, self.lake, self.plans, self.landed, self.settings.at_once)
+            with contextlib.closing(made.files):
+                made.make(kept)
+            with self.lake.writing():
+                # Somebody may have been forgotten since their records were mapped.
+                if load_suppression(self.lake) == suppression:
+                    committed = self._commit(made, kept, before)
+                else:
+                    made.files.discard()
         self._account(committed, before)
+        return committed
+
+    def _commit(self, made: LoadFiles, kept: list[int], before: dict[str, Load]) -> list[Load]:
+        loads = [self._row(ix, made.digests[ix], made.counts[ix]) for ix in kept]
+        made.files.commit()
+        committed = commit_loads(self.lake, loads, lambda new, old: self._wanted(new.lines, new.digest, old), connection=self.connection)
+        self._forget([row.attempt for row in loads if row.attempt not in {one.attempt for one in committed}], with_fragments=True)
+        self._forget([before[row.load].attempt for row in committed if row.load in before], with_fragments=False)
         return committed
 
     def _row(self, ix: int, found: Digest, counts: LoadCounts) -> Load:

@@ -22,6 +22,8 @@ from etl.pipeline.reading import Digest, pieces_of
 from etl.profiles.fragments import make_fragments
 from etl.records import masked
 
+_MOST_TOGETHER = 32
+
 
 class LoadFiles:
     """Makes the files of attempts, which `load_ix` numbers by their place in `landed`. `digests` and `counts` are by that number.
@@ -45,8 +47,8 @@ class LoadFiles:
             started.append(ix)
             for piece in pieces_of(self._landed[ix], ix, self._plans.shredded, self._at_once):
                 mapped.add(piece)
-            # With another load, most would be mapped by a second statement.
-            if mapped.size >= self._at_once * 2 // 3:
+            # With another load, most would be mapped by a second statement. Each load has three files open until then.
+            if mapped.size >= self._at_once * 2 // 3 or len(started) >= _MOST_TOGETHER:
                 self._finish(mapped, started)
                 started, mapped = [], self._none_mapped()
         self._finish(mapped, started)
@@ -58,13 +60,16 @@ class LoadFiles:
         rows, rejects = mapped.finish()
         self.digests |= mapped.digests(chosen)
         counts = {ix: LoadCounts() for ix in chosen}
-        if rejects is not None:
-            self._write_rejects(rejects, counts)
+        for rejected in rejects.drain():
+            self._write_rejects(rejected, counts)
         kept, repeated = repeated_rows(rows)
         for ix, count in repeated.items():
             counts[ix].duplicates = count
         for mask, table in zip(kept, rows.drain(), strict=True):
-            self._write_rows(table if mask is None else table.filter(pa.array(mask)), counts)
+            kept_rows = table if mask is None else table.filter(pa.array(mask))
+            del table
+            self._write_rows(kept_rows, counts)
+            del kept_rows
             give_back()
         self.files.close()
         leave_out_samples(counts.values(), self._plans.mapping)

@@ -65,7 +65,7 @@ class MappedRecords:
         self._at_once = at_once
         self._rows = Spool(scratch, at_once * _ROWS_SHARE)
         self._first: pa.Schema | None = None
-        self._rejects: list[pa.Table] = []
+        self._rejects = Spool(scratch, at_once)
         self._digests = Digests(self._connection)
         loads = {
             "load_ix": pa.array(range(len(times)), pa.int32()),
@@ -84,11 +84,11 @@ class MappedRecords:
         if piece.rest.num_rows:
             self._rest.append(piece.rest)
 
-    def finish(self) -> tuple[Spool, pa.Table | None]:
+    def finish(self) -> tuple[Spool, Spool]:
         """The rows, in no order: the columns of `Plan.query`, identifiers, and `_key_hash`. And the lines that are no records:
         `load_ix`, `member_ix`, `line`, `code`, and `text`, the beginning of each."""
         self._map()
-        return self._rows, pa.concat_tables(self._rejects) if self._rejects else None
+        return self._rows, self._rejects
 
     def digests(self, chosen: Iterable[int]) -> dict[int, Digest]:
         """What `Digests.of` gives for all that was mapped."""
@@ -132,7 +132,8 @@ class MappedRecords:
             CASE WHEN starts_with(text, chr(65533)) THEN 'not_utf8' WHEN json_valid(text) THEN 'not_an_object' ELSE 'not_json' END AS code
             FROM rest WHERE {not_object}""",
         )
-        self._rejects += [rejected] if len(rejected) else []
+        if len(rejected):
+            self._rejects.add(rejected)
         self._connection.unregister("rest")
 
     def _keep(self, mapped: pa.Table) -> None:

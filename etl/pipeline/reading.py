@@ -41,10 +41,18 @@ def pieces_of(landed: Landed, load_ix: int, plan: Plan, most_bytes: int = BLOCK_
     for member_ix, member in enumerate(landed.members):
         if is_table(landed, member) or not fast:
             for table in records_of_member(landed, load_ix, member_ix, size):
-                yield Piece(None, table, table.nbytes)
+                yield from _sliced(table, size)
             continue
         for block in text_blocks(landed.folder / member, size, starts_of=shred.line_starts):
             yield _shredded(landed, block, load_ix, member_ix, plan)
+
+
+def _sliced(records: pa.Table, most_bytes: int) -> Iterator[Piece]:
+    """Records as pieces of about so many bytes: a table of a cohort's members comes as one."""
+    rows = max(1, len(records) * most_bytes // max(records.nbytes, 1))
+    for start in range(0, len(records), rows):
+        some = records.slice(start, rows)
+        yield Piece(None, some, some.nbytes)
 
 
 def _shredded(landed: Landed, block: Block, load_ix: int, member_ix: int, plan: Plan) -> Piece:

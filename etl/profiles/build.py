@@ -119,14 +119,16 @@ class _Build:
         connection, _ = workspace
         self.repeats.read(connection, -1 if full else self.number)
         recounted = self.repeats.find(connection, work.in_force, work.in_force.values() if full else work.new)
-        self._fragments(workspace, "every_fragment", work.in_force.values())
         if full:
+            self._fragments(workspace, "every_fragment", work.in_force.values())
             self.on_step("resolving identities")
             resolve_all(connection, "every_fragment", self.namespaces)
             stored = current_profiles(self.lake)
             everybody = f"SELECT profile_id FROM {stored}" if stored else "SELECT '' AS profile_id WHERE FALSE"
             connection.execute(f"CREATE TEMP TABLE touched AS {everybody}")
             return self._in_batches(workspace, list(work.in_force.values())), _count(connection, "every_fragment")
+        everything = [self._no_fragments(), *self.repeats.identified(connection, work.in_force.values())]
+        connection.execute(f"CREATE OR REPLACE TEMP VIEW every_fragment AS {' UNION ALL BY NAME '.join(everything)}")
         self._fragments(workspace, "new_fragments", [*work.new, *recounted])
         self._fragments(workspace, "old_fragments", [*work.replaced, *recounted], as_stored=True)
         self.on_step("resolving identities")

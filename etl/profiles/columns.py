@@ -1,6 +1,6 @@
 """Merging column by column: what `merge_query` says, several times as fast for the operators that most fields have.
 
-Groups and keys become numbers (`runs`), so that finding the latest of each sorts integers; no value is looked at but where
+Groups and keys become numbers, so that finding the latest of each sorts integers; no value is looked at but where
 two have one time. What is rare is left to the SQL.
 """
 

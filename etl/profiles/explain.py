@@ -129,7 +129,7 @@ def _find_links(workspace: Workspace, lake: Lake, names: list[str]) -> int:
     applied, now = in_force(committed, built), in_force(committed)
     ids = [f"CAST(NULL AS VARCHAR) AS {id_column(name)}" for name in names]
     none = f"SELECT '' AS load, CAST(NULL AS TIMESTAMPTZ) AS _first, CAST(NULL AS BIGINT) AS _records, {', '.join(ids)} WHERE FALSE"
-    every = " UNION ALL BY NAME ".join([none, *repeats.fragments(workspace, applied.values())])
+    every = " UNION ALL BY NAME ".join([none, *repeats.identified(connection, applied.values())])
     # A component is closed, so a fragment belongs to it when its most trusted identifier does.
     head_namespace, head_value = head_query(names)
     connection.execute(

@@ -1,4 +1,4 @@
-"""Contributions to profiles, merged as they come, so that what has to be kept is about a row for each profile."""
+"""Contributions to profiles: read once, put away by ranges of profile ids where they are many, and merged range by range."""
 
 from __future__ import annotations
 

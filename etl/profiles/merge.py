@@ -101,7 +101,7 @@ def text_order(value: str, kind_name: str) -> str:
     text = f"CAST({value} AS VARCHAR)"
     if kind_name == "int":
         return text
-    digits, exponent = f"replace(ltrim(split_part({text}, 'e', 1), '-'), '.', '')", f"CAST(split_part({text}, 'e', 2) AS INTEGER)"
+    digits, exponent = f"replace(ltrim(split_part({text}, 'e', 1), '-'), '.', '')", f"TRY_CAST(split_part({text}, 'e', 2) AS INTEGER)"
     small = f"'0.' || repeat('0', -1 - {exponent}) || {digits}"
     large = f"{digits} || repeat('0', {exponent} + 1 - strlen({digits}))"
     plain = f"CASE WHEN {value} < 0 THEN '-' ELSE '' END || CASE WHEN abs({value}) < 1 THEN {small} ELSE {large} END"

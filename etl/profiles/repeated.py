@@ -7,26 +7,30 @@ is a pure function of the loads in force, and the fragments of the loads concern
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from etl.engines.local import Connection, Workspace, arrow, rows
+from etl.engines.local import Connection, Workspace, rows
 from etl.engines.sql import identifier, quote
 from etl.lake.attempts import attempt_of, rows_of
 from etl.lake.layout import Lake
 from etl.lake.loads import Load
 from etl.lake.tables import commit, files_of, new_token, relation, schema_of, write_file
 from etl.profiles.fields import StreamFields
-from etl.profiles.fragments import identified_query, make_fragments
+from etl.profiles.fragments import id_column, identified_query, make_fragments
 from etl.profiles.privacy import without_suppressed
 
 # How far apart two loads may be for the check, where no setting says more. It costs reading the keys of these days.
 DETECTION_DAYS = 1
+# Records whose fragments are made together.
+_AT_ONCE = 16_384
 _NONE = "SELECT '' AS stream, '' AS load, '' AS key, TRUE AS counts WHERE FALSE"
 
 
@@ -110,39 +114,62 @@ class Repeats:
         imported again are gone, while its fragments live until a build has seen that: those are given as they are stored, all of
         its records counted.
         """
-        found = rows(workspace[0], "SELECT DISTINCT load FROM repeated WHERE NOT counts") if not as_stored else []
+        parts = []
+        for fields, whole, partly in self._told_apart(workspace[0], loads, as_stored=as_stored):
+            parts += [f"SELECT * FROM {whole}"] if whole else []
+            paths = ", ".join(quote(str(path)) for load in partly if (path := self._counted(workspace, load, fields)))
+            parts += [f"SELECT * FROM read_parquet([{paths}], union_by_name = true)"] if paths else []
+        return parts
+
+    def identified(self, connection: Connection, loads: Iterable[Load]) -> list[str]:
+        """SQL for the same as far as identity goes: `load`, `_first`, `_records`, and id columns. Nothing is read before it is asked."""
+        parts = []
+        for fields, whole, partly in self._told_apart(connection, loads):
+            ids = [id_column(name) for name in fields.by]
+            parts += [f"SELECT {', '.join(['load', '_first', '_records', *ids])} FROM {whole}"] if whole else []
+            if partly:
+                columns = ["load", "min(_time) AS _first", "count(*) AS _records", *(f"any_value({column}) AS {column}" for column in ids)]
+                parts.append(f"SELECT {', '.join(columns)} FROM ({self._counting(connection, partly, fields)}) GROUP BY load, _identity")
+        return parts
+
+    def _told_apart(
+        self, connection: Connection, loads: Iterable[Load], *, as_stored: bool = False
+    ) -> Iterator[tuple[StreamFields, str | None, list[Load]]]:
+        """By stream: SQL for the stored fragments of loads, and the loads in which something does not count."""
+        found = rows(connection, "SELECT DISTINCT load FROM repeated WHERE NOT counts") if not as_stored else []
         repeated = {row["load"] for row in found}
         chosen = [load for load in loads if load.rows]
-        parts = []
         for stream, fields in self.streams.items():
             own = [load for load in chosen if load.stream == stream]
             there = {attempt_of(file) for file in files_of(self.lake.stream(stream))} if repeated else set()
-            partly = {load.load for load in own if load.load in repeated and load.attempt in there}
-            stored = rows_of(self.lake.fragments(stream), (load.attempt for load in own if load.load not in partly))
-            parts += [f"SELECT * FROM {stored}"] if stored else []
-            cut = [path for load in own if load.load in partly and (path := self._counted(workspace, load, fields))]
-            paths = ", ".join(quote(str(path)) for path in cut)
-            parts += [f"SELECT * FROM read_parquet([{paths}], union_by_name = true)"] if cut else []
-        return parts
+            partly = [load for load in own if load.load in repeated and load.attempt in there]
+            whole = {load.attempt for load in own} - {load.attempt for load in partly}
+            yield fields, rows_of(self.lake.fragments(stream), whole), partly
 
     def _counted(self, workspace: Workspace, load: Load, fields: StreamFields) -> Path | None:
         """A file with the fragments of a load without records whose key counts elsewhere; None where nothing is left."""
         connection, scratch = workspace
         path = scratch / f"counted.{load.attempt}.parquet"
         if not path.exists():
-            identified = arrow(connection, self._counting(connection, load, fields))
-            if not len(identified):
-                return None
-            made = make_fragments(connection, identified, fields).drop_columns("load_ix")
-            pq.write_table(made.append_column("load", pa.repeat(pa.scalar(load.load), len(made))), path, compression="lz4")
-        return path
+            # Records are read from one connection while they are merged on another.
+            with contextlib.closing(connection.cursor()) as merging, contextlib.ExitStack() as opened:
+                writer = None
+                reader = connection.sql(self._counting(connection, [load], fields)).to_arrow_reader(_AT_ONCE)
+                while (batch := next(reader, None)) is not None:
+                    made = make_fragments(merging, _numbered(batch), fields).drop_columns("load_ix")
+                    made = made.append_column("load", pa.repeat(pa.scalar(load.load), len(made)))
+                    writer = writer or opened.enter_context(pq.ParquetWriter(path, made.schema, compression="lz4"))
+                    writer.write_table(made)
+                if writer is None:
+                    path.touch()
+        return path if path.stat().st_size else None
 
-    def _counting(self, connection: Connection, load: Load, fields: StreamFields) -> str:
-        """SQL for the records of a load that count and are somebody's, with their identifiers."""
+    def _counting(self, connection: Connection, loads: Iterable[Load], fields: StreamFields) -> str:
+        """SQL for the records of loads that count and are somebody's, with their identifiers."""
         typed = ", ".join(f"CAST(NULL AS {field.kind.sql}) AS {identifier(field.name)}" for field in fields.fields)
-        counting = f"""SELECT s.*, 0 AS load_ix FROM {rows_of(self.lake.stream(fields.stream), [load.attempt])} s
-            ANTI JOIN (SELECT key FROM repeated WHERE NOT counts AND stream = {quote(fields.stream)} AND load = {quote(load.load)}) u
-            ON u.key = s._key"""
+        counting = f"""SELECT s.* FROM {rows_of(self.lake.stream(fields.stream), (load.attempt for load in loads))} s
+            ANTI JOIN (SELECT load, key FROM repeated WHERE NOT counts AND stream = {quote(fields.stream)}) u
+            ON u.key = s._key AND u.load = s.load"""
         complete = f"(SELECT {typed} WHERE FALSE) UNION ALL BY NAME ({counting})"
         known = without_suppressed(connection, self.lake, identified_query(f"({complete})", fields), fields.by)
         return f"SELECT * FROM ({known}) WHERE _identity IS NOT NULL"
@@ -160,6 +187,11 @@ class Repeats:
         old = [file.path for file in files_of(self.lake.repeated) if int(file.partition["build"]) < build]
         if old:
             commit(self.lake.repeated, schema_of(connection, _NONE, self.lake.repeated), remove=old)
+
+
+def _numbered(records: pa.RecordBatch) -> pa.Table:
+    """Records of one load as `make_fragments` wants them."""
+    return pa.Table.from_batches([records]).append_column("load_ix", pa.array(np.zeros(len(records), np.int32)))
 
 
 def count_repeated(lake: Lake, build: int) -> int:

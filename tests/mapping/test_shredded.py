@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from etl.engines import shred
 from etl.engines.local import connect, rows
-from etl.landing.readers import lines, text_blocks
+from etl.landing.readers import line_starts, lines, text_blocks
 from etl.mapping import Mapping, load_mapping, udfs
 from etl.mapping.check import check_expression, check_field, gives
 from etl.mapping.kinds import KINDS, Kind
@@ -193,3 +193,9 @@ def test_more_names_than_there_is_room_for_are_known_beforehand(count: int, enou
 
 def test_the_kernel_is_built() -> None:
     assert shred.is_built(), "`make setup` builds it"
+
+
+@given(st.lists(st.binary(max_size=12), max_size=20))
+def test_lines_start_where_they_do(some: list[bytes]) -> None:
+    data = b"".join(line + b"\n" for line in some)
+    assert shred.line_starts(data).tolist() == line_starts(data).tolist()

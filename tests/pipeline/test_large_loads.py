@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
+import resource
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from etl.engines.local import connect, rows
 from etl.lake.layout import Lake
@@ -17,9 +20,10 @@ from etl.landing.store import incoming, place
 from etl.mapping import Mapping, load_mapping
 from etl.pipeline.ingest import Ingest, ingest
 from etl.profiles.build import build_profiles
+from etl.profiles.privacy import start_suppression, store_suppression
 from etl.profiles.published import published_query
 from etl.settings import Clock, packaged_mappings
-from tests.profiles.lakes import START
+from tests.profiles.lakes import START, land, mapping_in, read_identifiers
 
 ATTEMPT = "0123456789abcdef"
 
@@ -89,9 +93,45 @@ def test_a_load_in_pieces_is_the_load_in_one(tmp_path: Path, at_once: int) -> No
     assert pieces == whole
 
 
-def test_nothing_is_left_in_the_scratch_folder(tmp_path: Path) -> None:
+def test_no_file_stands_in_a_table_that_is_not_committed(tmp_path: Path) -> None:
     lake = _load(tmp_path / "lake", load_mapping("amplitude_events", [packaged_mappings()]), 700)
-    assert list(lake.scratch.iterdir()) == []
     for table in (lake.stream("amplitude_events"), lake.fragments("amplitude_events"), lake.rejects):
         there = {str(path.relative_to(table.path)) for path in table.path.rglob("*.parquet")}
         assert there == {file.path for file in files_of(table)}
+
+
+def test_many_small_loads_come_together(tmp_path: Path) -> None:
+    """More than are worked on at once, some of them empty; few files are open at any time."""
+    lake, most_open = Lake(tmp_path / "lake"), resource.getrlimit(resource.RLIMIT_NOFILE)
+    landed = [land(lake, hour, [{"user": f"u{hour % 7}", "time": hour}] * (hour % 3)) for hour in range(150)]
+    now = sum(1 for _ in Path("/proc/self/fd").iterdir())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (now + 160, most_open[1]))
+    try:
+        report = ingest(Ingest(lake, mapping_in(tmp_path), "job"), landed)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, most_open)
+    assert (len(report.loaded), len(report.empty), report.rows) == (100, 50, 150)
+    assert sum(load.rows for load in current_loads(lake).values()) == 150
+
+
+@dataclass(frozen=True)
+class ForgettingLake(Lake):
+    """Somebody is forgotten when the import is about to commit what it mapped."""
+
+    who: list[tuple[str, str]] = field(default_factory=list)
+
+    def writing(self) -> FileLock:
+        if self.who:
+            store_suppression(self, start_suppression(self).with_([self.who.pop()]))
+        return super().writing()
+
+
+def test_who_is_forgotten_while_an_import_maps_stays_away(tmp_path: Path) -> None:
+    lake = ForgettingLake(tmp_path / "lake", [("user", "u1")])
+    report = ingest(Ingest(lake, mapping_in(tmp_path), "job"), [land(lake, 0, [{"user": f"u{n % 2}", "time": n} for n in range(6)])])
+    assert lake.who == []
+    assert report.rows == 3
+    build_profiles(lake)
+    assert set(read_identifiers(lake)) == {("user", "u0")}
+    table = lake.stream("amplitude_events")
+    assert {str(path.relative_to(table.path)) for path in table.path.rglob("*.parquet")} == {file.path for file in files_of(table)}

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from etl.engines.local import Workspace
+from etl.lake.layout import Lake
 from tests.profiles.histories import History
 from tests.profiles.reference import Spec
 from tests.profiles.specs import SPECS
@@ -39,3 +44,31 @@ def test_a_build_goes_on_after_a_kill_behind_its_commit(tmp_path: Path) -> None:
 
 def _every(given: dict[str, object]) -> dict[str, object]:
     return dict.fromkeys(spec.source for spec in SPECS) | given
+
+
+def test_an_unrelated_build_makes_no_fragments_anew(tmp_path: Path) -> None:
+    """Identity of all loads is looked at without their fields: those of overlapping hours would be merged at each build."""
+    history = History(tmp_path / "project", SPECS[:3], dedupe_days=1)
+    lake = _Counting(history.lake.root)
+    for hour in range(4):
+        history.load("amplitude_events", {hour: [_OWN, record(hour, user="u1", key=f"own {hour}")]})
+    history.build(lake)
+    assert len(lake.made) == 3
+    lake.made.clear()
+    history.load("amplitude_events", {80: [record(80, user="u2", key="k80")]})
+    history.build(lake)
+    history.check()
+    assert lake.made == []
+
+
+@dataclass(frozen=True)
+class _Counting(Lake):
+    """Tells which files builds made of loads in which something does not count."""
+
+    made: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def workspace(self) -> Iterator[Workspace]:
+        with super().workspace() as (connection, scratch):
+            yield connection, scratch
+            self.made.extend(path.name for path in scratch.glob("counted.*"))
