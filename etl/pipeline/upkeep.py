@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from etl.errors import ConfigurationError
+from etl.errors import ConfigurationError, DamagedDownload, DataError
 from etl.faults import nearest
 from etl.lake.attempts import attempt_of, remove_attempts
 from etl.lake.layout import Lake
@@ -138,6 +138,13 @@ def _map_again(
             if _in_force(lake).items() >= {load.load: load.attempt for load in own}.items():
                 raise _raw_files_gone(own, lake) from None
             continue  # replaced meanwhile; the next round takes its successor
+        except DamagedDownload as error:
+            raise DataError(
+                "a raw file is damaged, so its load cannot be mapped again",
+                where={"job": name, **error.where},
+                value=error.value,
+                next_step="import its hour or cohort again with --force, then rebuild",
+            ) from error
         reports.setdefault(name, ImportReport(name)).add(report)
         mapped |= {load.load: load.attempt for load in own}
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from etl.engines.local import rows
-from etl.errors import ConfigurationError
+from etl.errors import ConfigurationError, DataError
 from etl.jobs import load_jobs
 from etl.lake.attempts import attempt_of
 from etl.lake.layout import Lake
@@ -119,6 +119,16 @@ def test_only_the_loads_of_that_mapping_change(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="raw files are gone"):
         rebuild_from_landing(project)
     assert _city(project, "south-1") == "Oslo", "a refused rebuild leaves everything as it was"
+
+
+def test_a_damaged_raw_file_is_to_be_imported_again(tmp_path: Path) -> None:
+    """Running the rebuild again, as after a download, would not help."""
+    project = _two_projects(tmp_path)
+    (member,) = (project.lake.landing / "amplitude_events/south").rglob("0.json")
+    member.write_bytes(b"\x1f\x8b\x08 cut")
+    with pytest.raises(DataError, match=r"south-events, member 0\.json(.|\n)*again with --force, then rebuild"):
+        rebuild_from_landing(project)
+    assert _city(project, "south-1") == "Oslo"
 
 
 def test_a_new_field_is_empty_where_loads_were_kept(tmp_path: Path) -> None:
