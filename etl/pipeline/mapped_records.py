@@ -29,8 +29,6 @@ from etl.records import LONGEST_SHOWN
 # Raw text that is mapped by one statement: planning one takes as long as mapping a few megabytes, and the rows of one are
 # held in memory a few times over.
 MAPPED_BYTES = 20 * 1024 * 1024
-# Mapped rows that are held in memory, in relation to that; those beyond it wait in files.
-_ROWS_SHARE = 2
 _MAP = pa.map_(pa.string(), pa.string())
 
 
@@ -63,7 +61,7 @@ class MappedRecords:
         self._rest: list[pa.Table] = []
         self._bytes = 0
         self._at_once = at_once
-        self._rows = Spool(scratch, at_once * _ROWS_SHARE)
+        self._rows = Spool(scratch, at_once)
         self._first: pa.Schema | None = None
         self._rejects = Spool(scratch, at_once)
         self._digests = Digests(self._connection)
