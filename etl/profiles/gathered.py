@@ -20,6 +20,7 @@ _ID, _PART = "profile_id", "_part"
 # Held in memory; some people have a thousand long properties.
 _MOST_BYTES = 64 * 1024 * 1024
 _READ_ROWS = 8192
+_FEW_PARTS = 64
 
 
 class Gathered:
@@ -31,7 +32,10 @@ class Gathered:
     """
 
     def __init__(self, connection: Connection, fields: Sequence[ProfileField], most_parts: int, folder: Path, sizes: Sizes) -> None:
-        self._fields, self._most_parts, self._at_once = fields, most_parts, max(sizes.rows // 2, 1)
+        self._fields, self._most_parts = fields, most_parts
+        # Each batch costs something, and there are as many as ranges each time: with many ranges, more is put away at once.
+        more = max(1.0, most_parts / _FEW_PARTS)
+        self._at_once, self._most_bytes = max(int(sizes.rows * more) // 2, 1), int(_MOST_BYTES * more)
         # Contributions are read from one connection while they are merged on another.
         self._reading, self._merging = connection, connection.cursor()
         self._path = folder / "contributions.arrow"
@@ -82,7 +86,7 @@ class Gathered:
         self._held.append(rows.select(self._schema.names).cast(self._schema))
 
     def _make_room(self) -> None:
-        if not self._holds(self._at_once, _MOST_BYTES):
+        if not self._holds(self._at_once, self._most_bytes):
             return
         # What the database gave takes more memory than it has to.
         self._held = [pa.concat_tables(self._held).combine_chunks()]
@@ -90,7 +94,7 @@ class Gathered:
         if self._most_parts == 1 or groups_by(rows, [_ID]).count * 2 < len(rows):
             self._held = [self._merged(rows)]
         del rows
-        if self._most_parts > 1 and self._holds(self._at_once // 2, _MOST_BYTES // 2):
+        if self._most_parts > 1 and self._holds(self._at_once // 2, self._most_bytes // 2):
             self._put_away()
         give_back()
 
