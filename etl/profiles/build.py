@@ -127,8 +127,7 @@ class _Build:
             everybody = f"SELECT profile_id FROM {stored}" if stored else "SELECT '' AS profile_id WHERE FALSE"
             connection.execute(f"CREATE TEMP TABLE touched AS {everybody}")
             return self._in_batches(workspace, list(work.in_force.values())), _count(connection, "every_fragment")
-        everything = [self._no_fragments(), *self.repeats.identified(connection, work.in_force.values())]
-        connection.execute(f"CREATE OR REPLACE TEMP VIEW every_fragment AS {' UNION ALL BY NAME '.join(everything)}")
+        self._view(connection, "every_fragment", self.repeats.identified(connection, work.in_force.values()))
         self._fragments(workspace, "new_fragments", [*work.new, *recounted])
         self._fragments(workspace, "old_fragments", [*work.replaced, *recounted], as_stored=True)
         self.on_step("resolving identities")
@@ -141,9 +140,12 @@ class _Build:
         return self._contributions(connection)
 
     def _fragments(self, workspace: Workspace, view: str, loads: Iterable[Load], *, as_stored: bool = False) -> None:
-        """A view over the fragments of loads, streams side by side; every column of every stream is there."""
-        parts = self.repeats.fragments(workspace, loads, as_stored=as_stored)
-        workspace[0].execute(f"CREATE OR REPLACE TEMP VIEW {view} AS {' UNION ALL BY NAME '.join([self._no_fragments(), *parts])}")
+        """A view over the fragments of loads, streams side by side."""
+        self._view(workspace[0], view, self.repeats.fragments(workspace, loads, as_stored=as_stored))
+
+    def _view(self, connection: Connection, name: str, parts: list[str]) -> None:
+        """A view over queries for fragments; every column of every stream is there."""
+        connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {' UNION ALL BY NAME '.join([self._no_fragments(), *parts])}")
 
     def _no_fragments(self) -> str:
         ids = [f"CAST(NULL AS VARCHAR) AS {id_column(name)}" for name in self.namespaces]

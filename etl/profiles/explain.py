@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from etl.engines.local import Connection, Workspace, rows
+from etl.engines.local import Connection, rows
 from etl.engines.sql import quote
 from etl.errors import ConfigurationError
 from etl.lake.layout import Lake
@@ -78,14 +78,13 @@ def explain(lake: Lake, key: str, value: str) -> Explanation | None:
         return None
     if key not in (*names, "profile_id"):
         raise ConfigurationError(f"{key!r} is not an identifier", next_step=f"use {', '.join(names)} or profile_id")
-    with lake.workspace() as workspace:
-        connection, _ = workspace
+    with lake.workspace() as (connection, _):
         register(connection)
         found = _profile(connection, source, key, value)
         if found is None:
             return None
         _find_component(connection, source, found["_component"])
-        waiting = _find_links(workspace, lake, names)
+        waiting = _find_links(connection, lake, names)
         identifiers = [Identifier(**row) for row in rows(connection, _identifiers_query(found["profile_id"]))]
         links = [Link(**row) for row in rows(connection, _links_query(found["profile_id"]))]
     return Explanation(
@@ -119,10 +118,9 @@ def _find_component(connection: Connection, source: str, component: str) -> None
     )
 
 
-def _find_links(workspace: Workspace, lake: Lake, names: list[str]) -> int:
+def _find_links(connection: Connection, lake: Lake, names: list[str]) -> int:
     """`seen` and `linked`, the identifiers and links of each load; `assigned` and `refused`, as in a build. Returns how many
     loads came since the last build."""
-    connection, _ = workspace
     repeats = Repeats(lake, stream_fields(lake), None)
     repeats.read(connection, transaction_of(lake.profiles, "build") or 0)
     committed, built = all_loads(lake), transaction_of(lake.profiles, "loads") or 0
