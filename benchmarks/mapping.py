@@ -34,7 +34,7 @@ from etl.landing.manifest import Landed, LoadId
 from etl.landing.readers import blocks, lines
 from etl.mapping import Mapping, load_mapping, udfs
 from etl.mapping.plan import plan
-from etl.pipeline.mapped_records import MAPPED_BYTES, MappedRecords, plans_of, with_maps
+from etl.pipeline.mapped_records import MAPPED_BYTES, MappedRecords, plans_of, with_columns
 from etl.pipeline.reading import pieces_of
 from etl.profiles.fields import of_mapping
 from etl.sandbox.data import SampleSpec, export_members
@@ -102,7 +102,7 @@ def _shredded(connection: Connection, mapping: Mapping, path: Path, fields: list
                 records = pa.concat_tables(taken)
                 connection.register("records", records)
                 found = arrow(connection, f"SELECT {columns}, load_ix, member_ix, line FROM ({how.query('records')})")
-                yield with_maps(found, records, how.as_read).select(fields)
+                yield with_columns(found, records, how.as_read).select(fields)
                 taken, size = [], 0
 
 

@@ -7,7 +7,7 @@
  * Memory: the data is whole lines, each with its line feed, and no scan passes a line feed: it is no blank here, no part
  * of a string (a control character), a number or a word. What is written goes to buffers whose sizes are given.
  *
- * Texts are Arrow string views: up to 12 bytes in place, else a place in buffer 0 (the data) or 1 (the side buffer,
+ * Texts are Arrow string views at first: up to 12 bytes in place, else a place in buffer 0 (the data) or 1 (the side buffer,
  * for texts that do not stand in the data as they are). Rules of text and flat keys: `etl/mapping/values.py`.
  */
 #include <stdbool.h>
@@ -726,7 +726,8 @@ int32_t profilemill_shred(Work *work) {
             int32_t *starts = work->member_starts + n * (work->lines + 1);
             starts[row + 1] = starts[row];
         }
-        work->odd[line] = !take_line(work, line, row, slots, seen);
+        /* The ends of texts are 32-bit integers. */
+        work->odd[line] = work->starts[line + 1] > INT32_MAX / 2 || !take_line(work, line, row, slots, seen);
         if (!work->odd[line]) {
             put(work, work->whole + row, (Text){work->data + work->starts[line], work->data + work->starts[line + 1], false});
             work->rows++;
@@ -737,6 +738,28 @@ int32_t profilemill_shred(Work *work) {
         for (int32_t n = 0; n < work->value_columns; n++) clear(work->read_bits + n * work->bits, row);
     }
     return 0;
+}
+
+/* Where texts end when they stand one after the other, from 0 on: one more than there are rows. Rows whose bit is not set have
+ * none; without `bits` all have one. */
+void profilemill_text_ends(const View *views, const uint8_t *bits, int64_t rows, int32_t *ends) {
+    int32_t end = ends[0] = 0;
+    for (int64_t row = 0; row < rows; row++) {
+        if (!bits || bits[row / 8] >> row % 8 & 1) end += (int32_t)views[row].size;
+        ends[row + 1] = end;
+    }
+}
+
+/* Puts texts one after the other; `texts` has room for one in place beyond the last. */
+void profilemill_copy_texts(const Work *work, const View *views, const int32_t *ends, int64_t rows, uint8_t *texts) {
+    for (int64_t row = 0; row < rows; row++) {
+        const View *view = views + row;
+        size_t size = (size_t)(ends[row + 1] - ends[row]);
+        if (!size) continue;
+        /* A fixed size is one instruction. */
+        if (size <= sizeof view->inside) memcpy(texts + ends[row], view->inside, sizeof view->inside);
+        else memcpy(texts + ends[row], (view->outside.buffer ? work->side : work->data) + view->outside.offset, size);
+    }
 }
 
 /* Where each line starts, and where the last one ends; how many these are. The data ends with a line feed, and `starts` has
@@ -750,4 +773,4 @@ int64_t profilemill_line_starts(Place data, int64_t size, int64_t *starts) {
 }
 
 /* What this file and its caller must agree on. */
-int32_t profilemill_shred_version(void) { return 2; }
+int32_t profilemill_shred_version(void) { return 3; }

@@ -1,7 +1,7 @@
 """JSON lines to Arrow columns by the kernel in `shred.c`, for the lines about which nothing is open.
 
-The kernel reads each byte once and copies no text: columns are string views into the block itself. Whoever calls it
-needs a slow way as well, for the lines it leaves out and for machines where it could not be built.
+The kernel reads each byte once. Whoever calls it needs a slow way as well, for the lines it leaves out and for machines
+where it could not be built.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ import numpy as np
 import pyarrow as pa
 
 LIBRARY = Path(__file__).with_name("_shred.so")
-_VERSION = 2
+_VERSION = 3
 _LEAST_BYTES_OF_A_MEMBER = 6  # `"a":1,`
 _VIEW = 16
+_IN_PLACE = 12  # bytes of a text that stand in a view itself
 _MOST_NAMES = 1024  # SLOTS / 4 in shred.c
 
 
@@ -131,6 +132,10 @@ class _Work(ctypes.Structure):
     )
 
 
+def _at(array: np.ndarray[Any, Any]) -> ctypes.c_void_p:
+    return ctypes.c_void_p(array.ctypes.data)
+
+
 @cache
 def _library() -> ctypes.CDLL | None:
     try:
@@ -200,27 +205,32 @@ def shred(block: bytes, starts: np.ndarray[Any, np.dtype[np.int64]], wanted: Wan
     if library.profilemill_shred(ctypes.byref(work)):
         raise ValueError(f"{names} names are more than the kernel takes")
     rows = int(work.rows)
-    buffers = [pa.py_buffer(block), pa.py_buffer(arrays["side"][: work.side_used])]
+    whole = [None, pa.py_buffer(arrays["whole"][:rows]), pa.py_buffer(block)]
 
     def texts(views: np.ndarray[Any, Any], count: int, valid: np.ndarray[Any, Any] | None = None) -> pa.Array:
+        """Copies: whoever keeps a column does not keep the block, and null is not to be known by a look beside the views."""
+        ends, size = np.empty(count + 1, np.int32), ctypes.c_int64(count)
+        library.profilemill_text_ends(_at(views), None if valid is None else _at(valid), size, _at(ends))
+        found = np.empty(int(ends[-1]) + _IN_PLACE, np.uint8)
+        library.profilemill_copy_texts(ctypes.byref(work), _at(views), _at(ends), size, _at(found))
         nulls = None if valid is None else pa.py_buffer(valid)
-        return pa.Array.from_buffers(pa.string_view(), count, [nulls, pa.py_buffer(views[:count]), *buffers])
+        return pa.Array.from_buffers(pa.string(), count, [nulls, pa.py_buffer(ends), pa.py_buffer(found)])
 
     def members(column: int) -> pa.Array:
         starts = arrays["member_starts"][column, : rows + 1]
         count = int(starts[-1])
         pairs = [texts(arrays[part][column], count) for part in ("member_names", "member_values")]
-        fields = [pa.field("key", pa.string_view(), nullable=False), pa.field("value", pa.string_view())]
+        fields = [pa.field("key", pa.string(), nullable=False), pa.field("value", pa.string())]
         some = pa.py_buffer(np.packbits(np.diff(starts) > 0, bitorder="little"))
         entries = pa.StructArray.from_arrays(pairs, fields=fields)
-        return pa.Array.from_buffers(pa.map_(pa.string_view(), pa.string_view()), rows, [some, pa.py_buffer(starts)], children=[entries])
+        return pa.Array.from_buffers(pa.map_(pa.string(), pa.string()), rows, [some, pa.py_buffer(starts)], children=[entries])
 
     def read(column: int) -> pa.Array:
         found = [pa.py_buffer(arrays[part][column]) for part in ("read_bits", "read")]
         return pa.Array.from_buffers(values[column][1].type, rows, found)
 
     return Shredded(
-        lines=texts(arrays["whole"], rows),
+        lines=pa.Array.from_buffers(pa.string_view(), rows, whole),
         texts={name: texts(arrays["texts"][n], rows, arrays["text_bits"][n]) for name, n in layout.texts},
         values={one: read(n) for n, one in enumerate(values)},
         members={name: members(n) for name, n in layout.maps},

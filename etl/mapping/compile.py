@@ -107,9 +107,9 @@ class Compiler:
         there = self.shredded and self.columns.setdefault(parent, MEMBERS) == MEMBERS
         return self._name_of(parent) if there else None
 
-    def is_members(self, sql: str) -> bool:
-        """Whether SQL is nothing but the name of such a map."""
-        return self.shredded and any(sql == self._name_of(key) for key, type_ in self.columns.items() if type_ == MEMBERS)
+    def is_read(self, sql: str) -> bool:
+        """Whether SQL is nothing but the name of such a map, or of a text or value that is there as a column."""
+        return is_bare(sql) and not any(sql == self._name_of(key) for key in self.read_from_json())
 
     def column(self, key: str, type_: str = "VARCHAR") -> str:
         """SQL of a top-level column, read as `type_`. One key has one type; a second type reads it from the text."""

@@ -12,7 +12,7 @@ flags. A name of the level below costs DuckDB nothing, where the alias of a neig
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -45,14 +45,14 @@ class Plan:
     `misfits`: fields whose values can fail to fit, with the SQL of their raw text. `shorts`: fields read by a layout with
     a fraction. `guarded`: fields none of whose sources is unguarded, with the SQL over the flags that says whether one was open.
     `wanted`: of a plan for shredded lines, what they are to have; its records then are what `shredded_table` gives. `as_read`:
-    fields of maps that are columns of those as they are, with the column's name.
+    fields whose values are columns of those as they are, with the column's name. `selected`: the other columns of the result, name -> SQL.
     """
 
     columns: str
     levels: tuple[dict[str, str], ...]
     guards: dict[str, str]
     values: dict[str, str]
-    selected: tuple[str, ...]
+    selected: dict[str, str]
     where: str | None
     misfits: dict[str, str]
     shorts: tuple[str, ...]
@@ -61,11 +61,12 @@ class Plan:
     names: dict[str, str]
     as_read: dict[str, str]
 
-    def query(self, records: str, *, all_json: bool = False, with_misfits: bool = False) -> str:
+    def query(self, records: str, *, all_json: bool = False, with_misfits: bool = False, without: Collection[str] = ()) -> str:
         """The whole statement over the table or query `records`. With `all_json` every line is taken to be JSON, which
         saves a look at each: the statement fails where one is not. With `with_misfits` there is a column `_text` too:
-        the record's text, where a value of it did not fit."""
-        columns = ",\n    ".join([*self.selected, *(["text AS _text"] if with_misfits else [])])
+        the record's text, where a value of it did not fit. Fields named in `without` are left out."""
+        chosen = {name: sql for name, sql in self.selected.items() if name not in without} | ({"_text": "text"} if with_misfits else {})
+        columns = ",\n    ".join(f"{sql} AS {identifier(name)}" for name, sql in chosen.items())
         source = _over(self.values, self._guarded(records, all_json))
         found = f"SELECT load_ix, member_ix, line, _time, _key,\n    {columns}\nFROM {source}"
         if not with_misfits:
@@ -139,14 +140,14 @@ def plan(mapping: Mapping, *, shredded: bool = False) -> Plan:
         levels=(*compiler.levels(), times),
         guards={name: sql for one in made for name, sql in one.guards.items()},
         values={one.value: one.sql for one in made if one.value != one.sql},
-        selected=("_time > _upload + INTERVAL 1 DAY AS _early", *(sql for one in made for sql in one.selected)),
+        selected={"_early": "_time > _upload + INTERVAL 1 DAY"} | {name: sql for one in made for name, sql in one.selected.items()},
         where=where,
         misfits={one.field.name: one.raw for one in made if one.raw is not None},
         shorts=tuple(one.field.name for one in made if one.short is not None),
         guarded={one.field.name: one.open for one in made if one.open is not None},
         wanted=_wanted(compiler) if shredded else None,
         names={key: f"{COLUMN}_{n}" for n, key in enumerate(compiler.columns)},
-        as_read={one.field.name: one.sql for one in made if compiler.is_members(one.sql)},
+        as_read={one.field.name: one.sql for one in made if shredded and compiler.is_read(one.sql)},
     )
 
 
@@ -165,7 +166,8 @@ class _Columns:
 
     def __init__(self, compiler: Compiler, field: Field, place: int) -> None:
         self.field = field
-        names = [identifier(f"_guard_{field.name}_{n}") if source.guard else None for n, source in enumerate(field.sources)]
+        guards = [f"_guard_{field.name}_{n}" if source.guard else None for n, source in enumerate(field.sources)]
+        names = [identifier(guard) if guard else None for guard in guards]
         guarded = list(zip(field.sources, names, strict=True))
         self.guards = {name: f"({compiler.condition(one.guard.node)}) IS TRUE" for one, name in guarded if one.guard and name}
         values = [_if(name, compiler.field(one.expression.node, field.kind)) for one, name in guarded]
@@ -179,13 +181,13 @@ class _Columns:
         self.raw = None if not open_ else open_[0] if len(open_) == 1 else f"coalesce({', '.join(open_)})"
         shorts = [_if(name, short) for one, name in guarded if (short := _short(compiler, one)) is not None]
         self.short = f"({' OR '.join(shorts)})" if shorts else None
-        self.selected = [*self.guards, f"{self.value} AS {identifier(field.name)}"]
+        self.selected = {guard: identifier(guard) for guard in guards if guard} | {field.name: self.value}
         if self.raw:
-            self.selected.append(f"({self.value} IS NULL AND {self.raw} <> '') AS {identifier('_misfit_' + field.name)}")
+            self.selected["_misfit_" + field.name] = f"({self.value} IS NULL AND {self.raw} <> '')"
         elif raws:
-            self.selected.append(f"FALSE AS {identifier('_misfit_' + field.name)}")
+            self.selected["_misfit_" + field.name] = "FALSE"
         if self.short:
-            self.selected.append(f"({self.value} IS NOT NULL AND {self.short}) AS {identifier('_short_' + field.name)}")
+            self.selected["_short_" + field.name] = f"({self.value} IS NOT NULL AND {self.short})"
 
 
 def _if(guard: str | None, sql: str) -> str:

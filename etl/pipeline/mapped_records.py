@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from collections.abc import Mapping as Mapping_
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,7 +29,6 @@ from etl.records import LONGEST_SHOWN
 # Raw text that is mapped by one statement: planning one takes as long as mapping a few megabytes, and the rows of one are
 # held in memory a few times over.
 MAPPED_BYTES = 20 * 1024 * 1024
-_MAP = pa.map_(pa.string(), pa.string())
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class MappedRecords:
 
     def __init__(self, workspace: Workspace, lake: Lake, plans: Plans, times: Sequence[datetime], at_once: int = MAPPED_BYTES) -> None:
         (self._connection, scratch), self._lake, self._plans = workspace, lake, plans
-        # Maps that nothing is done to need not go through the database; what is hashed has to.
+        # What nothing is done to need not go through the database; what is hashed has to.
         kept = {} if hashing_of(plans.mapping) else plans.shredded.as_read
         self._as_read = {name: column for name, column in kept.items() if name not in plans.fields.by}
         self._taken: list[pa.Table] = []
@@ -104,10 +103,12 @@ class MappedRecords:
 
     def _map_taken(self, records: pa.Table) -> None:
         self._digests.add(records)
-        self._connection.register("taken", records)
-        found = self._mapped("taken", self._plans.shredded, all_json=True, without=list(self._as_read))
+        import re
+        q = self._plans.shredded.query("taken", all_json=True, with_misfits=True, without=self._as_read)
+        self._connection.register("taken", records.select([n for n in records.column_names if re.search(rf"\b{n}\b", q)]))
+        found = self._mapped("taken", self._plans.shredded, all_json=True, without=self._as_read)
         self._connection.unregister("taken")
-        self._keep(with_maps(found, records, self._as_read))
+        self._keep(with_columns(found, records, self._as_read))
 
     def _map_rest(self, records: pa.Table, *, beside: bool) -> None:
         """Lines that no kernel took: `beside` those that one did, most are no JSON at all, so each is looked at first."""
@@ -139,24 +140,23 @@ class MappedRecords:
         if len(mapped):
             self._rows.add(mapped.select(self._first.names).cast(self._first))
 
-    def _mapped(self, records: str, how: Plan, *, all_json: bool, without: Sequence[str] = ()) -> pa.Table:
-        mapped = how.query(records, all_json=all_json, with_misfits=True)
+    def _mapped(self, records: str, how: Plan, *, all_json: bool, without: Collection[str] = ()) -> pa.Table:
+        mapped = how.query(records, all_json=all_json, with_misfits=True, without=without)
         hashed = f"({hashed_query(self._connection, mapped, self._plans.mapping)})"
         by = self._plans.fields.by
         found = without_suppressed(self._connection, self._lake, identified_query(hashed, self._plans.fields), by)
-        kept = f"* EXCLUDE ({', '.join(map(identifier, without))})" if without else "*"
         # So that the rows of one load mostly stay together.
         with in_order(self._connection):
-            return arrow(self._connection, f"SELECT {kept}, hash({KEY}) AS {KEY_HASH} FROM ({found})")
+            return arrow(self._connection, f"SELECT *, hash({KEY}) AS {KEY_HASH} FROM ({found})")
 
 
-def with_maps(mapped: pa.Table, records: pa.Table, as_read: Mapping_[str, str]) -> pa.Table:
-    """Mapped records with the maps that they have as they were read (`Plan.as_read`)."""
+def with_columns(mapped: pa.Table, records: pa.Table, as_read: Mapping_[str, str]) -> pa.Table:
+    """Mapped records with the values that they have as they were read (`Plan.as_read`)."""
     places = _places(mapped, records)
     as_they_came = len(places) == len(records) and bool((places == np.arange(len(places))).all())
     for name, column in as_read.items():
-        maps = whole(records[column]).cast(_MAP)
-        mapped = mapped.append_column(name, maps if as_they_came else maps.take(pa.array(places)))
+        found = whole(records[column])
+        mapped = mapped.append_column(name, found if as_they_came else found.take(pa.array(places)))
     return mapped
 
 
