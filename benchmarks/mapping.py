@@ -34,7 +34,7 @@ from etl.landing.manifest import Landed, LoadId
 from etl.landing.readers import blocks, lines
 from etl.mapping import Mapping, load_mapping, udfs
 from etl.mapping.plan import plan
-from etl.pipeline.mapped_records import MAPPED_BYTES, MappedRecords, plans_of, with_columns
+from etl.pipeline.mapped_records import MAPPED_BYTES, MappedRecords, plans_of
 from etl.pipeline.reading import pieces_of
 from etl.profiles.fields import of_mapping
 from etl.sandbox.data import SampleSpec, export_members
@@ -88,7 +88,7 @@ def _together(tables: Iterable[pa.Table]) -> pa.Table:
 
 def _shredded(connection: Connection, mapping: Mapping, path: Path, fields: list[str]) -> Iterator[pa.Table]:
     how = plan(mapping, shredded=True)
-    columns = ", ".join(identifier(name) for name in fields if name not in how.as_read)
+    columns = ", ".join(identifier(name) for name in fields if name not in how.read.names)
     taken: list[pa.Table] = []
     size = 0
     with in_order(connection):
@@ -102,7 +102,7 @@ def _shredded(connection: Connection, mapping: Mapping, path: Path, fields: list
                 records = pa.concat_tables(taken)
                 connection.register("records", records)
                 found = arrow(connection, f"SELECT {columns}, load_ix, member_ix, line FROM ({how.query('records')})")
-                yield with_columns(found, records, how.as_read).select(fields)
+                yield how.read.added(found, records).select(fields)
                 taken, size = [], 0
 
 

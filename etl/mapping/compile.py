@@ -91,7 +91,7 @@ class Compiler:
 
     def levels(self) -> tuple[dict[str, str], ...]:
         """Name -> SQL, level by level, each over the ones before it; the first is over `r`, the record's columns."""
-        columns = {self._name_of(key): f"r.{identifier(key)}" for key in self.read_from_json()}
+        columns = {self.name_of(key): f"r.{identifier(key)}" for key in self.read_from_json()}
         return (columns, *({name: sql for sql, name in names.items()} for names in self._levels))
 
     def read_from_json(self) -> dict[str, str]:
@@ -105,17 +105,17 @@ class Compiler:
     def members(self, parent: str) -> str | None:
         """SQL of the flat members of an object of the record, as a map of texts; None where they are not there as a column."""
         there = self.shredded and self.columns.setdefault(parent, MEMBERS) == MEMBERS
-        return self._name_of(parent) if there else None
+        return self.name_of(parent) if there else None
 
     def is_read(self, sql: str) -> bool:
         """Whether SQL is nothing but the name of such a map, or of a text or value that is there as a column."""
-        return is_bare(sql) and not any(sql == self._name_of(key) for key in self.read_from_json())
+        return is_bare(sql) and not any(sql == self.name_of(key) for key in self.read_from_json())
 
     def column(self, key: str, type_: str = "VARCHAR") -> str:
         """SQL of a top-level column, read as `type_`. One key has one type; a second type reads it from the text."""
         if self.columns.setdefault(key, type_) != type_:
             return f"from_json(json_extract(text, {json_path((key,))}), {quote(json.dumps(type_))})"
-        return self._name_of(key)
+        return self.name_of(key)
 
     def full_date(self, node: Node) -> str | None:
         """SQL of the instant, where the node is a key whose text is a date written in full; None for other nodes.
@@ -209,7 +209,8 @@ class Compiler:
     def _plain_key(self, node: Node) -> str | None:
         return self._column_or_member(node.parts) if isinstance(node, Name) and len(node.parts) == 1 else None
 
-    def _name_of(self, key: str) -> str:
+    def name_of(self, key: str) -> str:
+        """The name of the column of a key."""
         return f"{COLUMN}_{list(self.columns).index(key)}"
 
     def _fast(self, node: Node) -> Sql | None:
@@ -237,7 +238,7 @@ class Compiler:
     def _as_json(self, name: Name) -> str:
         """The same from a column of its own where the name has no other."""
         if len(name.steps) == 1 and self.columns.setdefault(name.key, "JSON") == "JSON":
-            return f"nullif(CAST({self._name_of(name.key)} AS VARCHAR), 'null')"
+            return f"nullif(CAST({self.name_of(name.key)} AS VARCHAR), 'null')"
         return self.json_text(name)
 
     def _plain_at(self, path: tuple[str, ...]) -> str:
@@ -250,7 +251,7 @@ class Compiler:
 
     def _column_or_member(self, path: tuple[str, ...]) -> str:
         if len(path) == 1 and self.columns.setdefault(path[0], "VARCHAR") == "VARCHAR":
-            return self._name_of(path[0])
+            return self.name_of(path[0])
         return f"json_extract_string(text, {json_path(path)})"
 
     def _looked_at_twice(self, fast: str, path: tuple[str, ...], slow: str) -> str:

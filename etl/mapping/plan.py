@@ -26,6 +26,7 @@ from etl.mapping.kinds import KINDS
 from etl.mapping.layouts import short_fraction
 from etl.mapping.model import Field, Mapping, Source
 from etl.mapping.parser import parse
+from etl.mapping.read_columns import ReadColumns, once
 from etl.mapping.registry import read_by
 from etl.mapping.tree import Call, Literal, Name, Node
 
@@ -36,6 +37,7 @@ NOT_OBJECT = f"NOT ({IS_OBJECT})"
 JSON_BUT_NOT_OBJECT = f"NOT {_STARTS_AS_OBJECT}"
 _UPLOAD_TIME = parse("server_upload_time")
 _NO_TIME = "CAST(NULL AS BIGINT)"
+_NEVER = "FALSE"
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,8 @@ class Plan:
 
     `misfits`: fields whose values can fail to fit, with the SQL of their raw text. `shorts`: fields read by a layout with
     a fraction. `guarded`: fields none of whose sources is unguarded, with the SQL over the flags that says whether one was open.
-    `wanted`: of a plan for shredded lines, what they are to have; its records then are what `shredded_table` gives. `as_read`:
-    fields whose values are columns of those as they are, with the column's name. `selected`: the other columns of the result, name -> SQL.
+    `wanted`: of a plan for shredded lines, what they are to have; its records then are what `shredded_table` gives. `read`: what
+    the result can have from those without the statement.
     """
 
     columns: str
@@ -59,19 +61,19 @@ class Plan:
     guarded: dict[str, str]
     wanted: Wanted | None
     names: dict[str, str]
-    as_read: dict[str, str]
+    read: ReadColumns
 
     def query(self, records: str, *, all_json: bool = False, with_misfits: bool = False, without: Collection[str] = ()) -> str:
         """The whole statement over the table or query `records`. With `all_json` every line is taken to be JSON, which
         saves a look at each: the statement fails where one is not. With `with_misfits` there is a column `_text` too:
-        the record's text, where a value of it did not fit. Fields named in `without` are left out."""
+        the record's text, where a value of it did not fit. Columns named in `without` are left out."""
         chosen = {name: sql for name, sql in self.selected.items() if name not in without} | ({"_text": "text"} if with_misfits else {})
         columns = ",\n    ".join(f"{sql} AS {identifier(name)}" for name, sql in chosen.items())
         source = _over(self.values, self._guarded(records, all_json))
         found = f"SELECT load_ix, member_ix, line, _time, _key,\n    {columns}\nFROM {source}"
         if not with_misfits:
             return found
-        any_misfit = " OR ".join(identifier("_misfit_" + name) for name in self.misfits) or "FALSE"
+        any_misfit = " OR ".join(identifier("_misfit_" + name) for name in self.misfits) or _NEVER
         return f"SELECT * REPLACE (CASE WHEN {any_misfit} THEN _text END AS _text)\nFROM ({found})"
 
     def raws(self, records: str, fields: Sequence[str]) -> str:
@@ -147,7 +149,16 @@ def plan(mapping: Mapping, *, shredded: bool = False) -> Plan:
         guarded={one.field.name: one.open for one in made if one.open is not None},
         wanted=_wanted(compiler) if shredded else None,
         names={key: f"{COLUMN}_{n}" for n, key in enumerate(compiler.columns)},
-        as_read={one.field.name: one.sql for one in made if shredded and compiler.is_read(one.sql)},
+        read=_read(compiler, made) if shredded else ReadColumns(),
+    )
+
+
+def _read(compiler: Compiler, made: Sequence[_Columns]) -> ReadColumns:
+    texts = {once(name): name for name in map(compiler.name_of, _columns_of(compiler, "VARCHAR"))}
+    return ReadColumns(
+        same={one.field.name: one.sql for one in made if compiler.is_read(one.sql)},
+        counted={one.field.name: texts[one.sql] for one in made if one.sql in texts},
+        never=frozenset(name for one in made for name, sql in one.selected.items() if sql == _NEVER),
     )
 
 
@@ -185,7 +196,7 @@ class _Columns:
         if self.raw:
             self.selected["_misfit_" + field.name] = f"({self.value} IS NULL AND {self.raw} <> '')"
         elif raws:
-            self.selected["_misfit_" + field.name] = "FALSE"
+            self.selected["_misfit_" + field.name] = _NEVER
         if self.short:
             self.selected["_short_" + field.name] = f"({self.value} IS NOT NULL AND {self.short})"
 

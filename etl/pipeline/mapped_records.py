@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from collections.abc import Mapping as Mapping_
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import numpy as np
 import pyarrow as pa
 
-from etl.engines.local import InvalidInput, Workspace, arrow, in_order, rows
+from etl.engines.local import InvalidInput, Workspace, arrow, in_order, one_thread, rows
 from etl.engines.memory import give_back
-from etl.engines.sorting import Ints, whole
 from etl.engines.spool import Spool
 from etl.engines.sql import identifier
 from etl.lake.layout import Lake
 from etl.mapping import Mapping
 from etl.mapping.pii import hashed_query, hashing_of
 from etl.mapping.plan import IS_OBJECT, JSON_BUT_NOT_OBJECT, NOT_OBJECT, Plan, plan
+from etl.mapping.read_columns import ReadColumns
 from etl.pipeline.mapped_rows import KEY, KEY_HASH
 from etl.pipeline.reading import Digest, Digests, Piece
 from etl.profiles.fields import StreamFields
@@ -29,6 +28,8 @@ from etl.records import LONGEST_SHOWN
 # Raw text that is mapped by one statement: planning one takes as long as mapping a few megabytes, and the rows of one are
 # held in memory a few times over.
 MAPPED_BYTES = 20 * 1024 * 1024
+_WORD = re.compile(r"\w+")
+_NOTHING = ReadColumns()
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,9 @@ class MappedRecords:
 
     def __init__(self, workspace: Workspace, lake: Lake, plans: Plans, times: Sequence[datetime], at_once: int = MAPPED_BYTES) -> None:
         (self._connection, scratch), self._lake, self._plans = workspace, lake, plans
-        # What nothing is done to need not go through the database; what is hashed has to.
-        kept = {} if hashing_of(plans.mapping) else plans.shredded.as_read
-        self._as_read = {name: column for name, column in kept.items() if name not in plans.fields.by}
+        # What is hashed goes through the database.
+        hashed = [one.name for one in plans.mapping.fields if one.pii] if hashing_of(plans.mapping) else []
+        self._read = plans.shredded.read.without(hashed)
         self._taken: list[pa.Table] = []
         self._rest: list[pa.Table] = []
         self._bytes = 0
@@ -103,12 +104,14 @@ class MappedRecords:
 
     def _map_taken(self, records: pa.Table) -> None:
         self._digests.add(records)
-        import re
-        q = self._plans.shredded.query("taken", all_json=True, with_misfits=True, without=self._as_read)
-        self._connection.register("taken", records.select([n for n in records.column_names if re.search(rf"\b{n}\b", q)]))
-        found = self._mapped("taken", self._plans.shredded, all_json=True, without=self._as_read)
+        statement = self._statement("taken", self._plans.shredded, all_json=True, read=self._read)
+        words = set(_WORD.findall(statement))
+        self._connection.register("taken", records.select([name for name in records.column_names if name in words]))
+        # The rows then come in their order, so that nothing needs to be put into it again.
+        with one_thread(self._connection):
+            found = arrow(self._connection, statement)
         self._connection.unregister("taken")
-        self._keep(with_columns(found, records, self._as_read))
+        self._keep(self._read.added(found, records))
 
     def _map_rest(self, records: pa.Table, *, beside: bool) -> None:
         """Lines that no kernel took: `beside` those that one did, most are no JSON at all, so each is looked at first."""
@@ -140,34 +143,17 @@ class MappedRecords:
         if len(mapped):
             self._rows.add(mapped.select(self._first.names).cast(self._first))
 
-    def _mapped(self, records: str, how: Plan, *, all_json: bool, without: Collection[str] = ()) -> pa.Table:
-        mapped = how.query(records, all_json=all_json, with_misfits=True, without=without)
-        hashed = f"({hashed_query(self._connection, mapped, self._plans.mapping)})"
-        by = self._plans.fields.by
-        found = without_suppressed(self._connection, self._lake, identified_query(hashed, self._plans.fields), by)
+    def _mapped(self, records: str, how: Plan, *, all_json: bool) -> pa.Table:
         # So that the rows of one load mostly stay together.
         with in_order(self._connection):
-            return arrow(self._connection, f"SELECT *, hash({KEY}) AS {KEY_HASH} FROM ({found})")
+            return arrow(self._connection, self._statement(records, how, all_json=all_json))
 
-
-def with_columns(mapped: pa.Table, records: pa.Table, as_read: Mapping_[str, str]) -> pa.Table:
-    """Mapped records with the values that they have as they were read (`Plan.as_read`)."""
-    places = _places(mapped, records)
-    as_they_came = len(places) == len(records) and bool((places == np.arange(len(places))).all())
-    for name, column in as_read.items():
-        found = whole(records[column])
-        mapped = mapped.append_column(name, found if as_they_came else found.take(pa.array(places)))
-    return mapped
-
-
-def _places(mapped: pa.Table, records: pa.Table) -> Ints:
-    """Where the mapped records stand among all, which are in the order of loads, members and lines. Some may be left out,
-    and threads bring them out of their order."""
-    lines = int(max(records["line"].to_numpy().max(), 1)) + 1
-    members = int(records["member_ix"].to_numpy().max()) + 1
-    codes = (
-        (table["load_ix"].to_numpy().astype(np.int64) * members + table["member_ix"].to_numpy()) * lines + table["line"].to_numpy()
-        for table in (records, mapped)
-    )
-    found: Ints = np.searchsorted(*codes)
-    return found
+    def _statement(self, records: str, how: Plan, *, all_json: bool, read: ReadColumns = _NOTHING) -> str:
+        """SQL for mapped rows, but for the columns that were read."""
+        by = self._plans.fields.by
+        mapped = how.query(records, all_json=all_json, with_misfits=True, without=read.names.difference(by))
+        hashed = f"({hashed_query(self._connection, mapped, self._plans.mapping)})"
+        found = without_suppressed(self._connection, self._lake, identified_query(hashed, self._plans.fields), by)
+        left_out = ", ".join(identifier(name) for name in by if name in read.names)
+        columns = f"* EXCLUDE ({left_out})" if left_out else "*"
+        return f"SELECT {columns}, hash({KEY}) AS {KEY_HASH} FROM ({found})"

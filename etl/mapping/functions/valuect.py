@@ -7,6 +7,7 @@ from collections import Counter
 from etl.mapping.compile import Compiler, Form, Sql, is_spelled_out
 from etl.mapping.conversions import Value, text_of
 from etl.mapping.functions import Example, Function
+from etl.mapping.read_columns import once
 from etl.mapping.tree import Call, Name
 
 
@@ -20,9 +21,9 @@ def _sql(compiler: Compiler, call: Call) -> Sql | None:
     if not isinstance(value, Name) or not is_spelled_out(value, 2):
         return None
     text = compiler.single_text(value) if compiler.shredded else compiler.text(value)
-    one = f"CASE WHEN {text} <> '' THEN map([{text}], [CAST(1 AS BIGINT)]) END"
+    one = once(text)
     if compiler.shredded and compiler.is_column(value):
-        return Sql(f"({one})", Form.COUNT_MAP)
+        return Sql(one, Form.COUNT_MAP)
     # A list starts with a bracket as plain text too; only then is its JSON looked at.
     fast, in_json = compiler.plain_text(value), compiler.json_text(value)
     members = f"CAST(pm_count_values({in_json}) AS MAP(VARCHAR, BIGINT))"
