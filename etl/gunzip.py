@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import IO, Any, cast
+from io import BufferedIOBase
+from typing import Any, cast
 
 from isal import igzip, isal_zlib
 
@@ -10,7 +11,7 @@ from isal import igzip, isal_zlib
 DAMAGED: tuple[Any, ...] = (EOFError, isal_zlib.error, igzip.BadGzipFile)
 
 
-def gunzip(packed: Any) -> IO[bytes]:
+def gunzip(packed: Any) -> BufferedIOBase:
     """The unpacked bytes of an open file; several gzip parts in a row count as one file. Check sums are compared at each end."""
     opened: Any = igzip.IGzipFile
-    return cast(IO[bytes], opened(fileobj=packed))
+    return cast(BufferedIOBase, opened(fileobj=packed))

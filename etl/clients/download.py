@@ -108,6 +108,7 @@ def damaged_members(path: Path) -> list[str]:
     Every byte is read and both checksums, zip's and gzip's, are compared; memory use does not depend on the size.
     """
     damaged = []
+    unpacked = bytearray(_CHUNK)
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
             if member.is_dir() or not member.filename.endswith(".json.gz"):
@@ -117,7 +118,7 @@ def damaged_members(path: Path) -> list[str]:
                 continue
             try:
                 with archive.open(member) as packed, gunzip(packed) as lines:
-                    while lines.read(_CHUNK):
+                    while lines.readinto(unpacked):
                         pass
             except (zipfile.BadZipFile, OSError, zlib.error, ValueError, NotImplementedError, *DAMAGED) as error:
                 damaged.append(f"{member.filename}: {error}")

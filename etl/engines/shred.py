@@ -21,6 +21,7 @@ LIBRARY = Path(__file__).with_name("_shred.so")
 _VERSION = 3
 _LEAST_BYTES_OF_A_MEMBER = 6  # `"a":1,`
 _VIEW = 16
+_SIDE = 256  # views' worth of it beyond the size of the block
 _IN_PLACE = 12  # bytes of a text that stand in a view itself
 _MOST_NAMES = 1024  # SLOTS / 4 in shred.c
 
@@ -156,13 +157,13 @@ def takes(wanted: Wanted) -> bool:
     return is_built() and len(wanted.uses) <= _MOST_NAMES
 
 
-def line_starts(data: bytes) -> np.ndarray[Any, np.dtype[np.int64]]:
+def line_starts(data: bytes | memoryview) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Where each line of `data` starts, and where the last one ends; `data` ends with a line feed.
 
     Raises RuntimeError where the kernel is not built.
     """
     starts = np.empty(len(data) + 1, np.int64)  # untouched pages of it take no memory
-    count = _built().profilemill_line_starts(ctypes.c_char_p(data), ctypes.c_int64(len(data)), ctypes.c_void_p(starts.ctypes.data))
+    count = _built().profilemill_line_starts(_at(np.frombuffer(data, np.uint8)), ctypes.c_int64(len(data)), _at(starts))
     return starts[:count].copy()
 
 
@@ -173,7 +174,22 @@ def _built() -> ctypes.CDLL:
     return library
 
 
-def shred(block: bytes, starts: np.ndarray[Any, np.dtype[np.int64]], wanted: Wanted) -> Shredded:
+class Room:
+    """Memory to work in, for one caller at a time: what was used once costs nothing the next time."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, np.ndarray[Any, np.dtype[np.uint8]]] = {}
+
+    def views(self, name: str, columns: int, length: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        """So many columns of so many views; what stands there is anything."""
+        size = columns * length * _VIEW
+        kept = self._kept.get(name)
+        if kept is None or len(kept) < size:
+            kept = self._kept[name] = np.empty(size, np.uint8)  # untouched pages of it take no memory
+        return kept[:size].reshape(columns, length, _VIEW)
+
+
+def shred(block: bytes | memoryview, starts: np.ndarray[Any, np.dtype[np.int64]], wanted: Wanted, working: Room | None = None) -> Shredded:
     """Line n of the block is `block[starts[n]:starts[n + 1]]`, valid UTF-8 with its line feed. `starts` is one longer than there are lines.
 
     Raises RuntimeError where the kernel is not built, and ValueError for more wanted names than it has room for.
@@ -183,19 +199,19 @@ def shred(block: bytes, starts: np.ndarray[Any, np.dtype[np.int64]], wanted: Wan
     names, maps, values = len(wanted.uses), len(layout.maps), layout.values
     room = len(block) // _LEAST_BYTES_OF_A_MEMBER + 1
     bits = lines // 8 + 1
-    # Untouched pages of these take no memory.
+    working = working or Room()
     arrays: dict[str, np.ndarray[Any, Any]] = {
         "starts": np.ascontiguousarray(starts, np.int64),
         **layout.arrays,
         "whole": np.empty((lines, _VIEW), np.uint8),
-        "texts": np.empty((names - maps, lines, _VIEW), np.uint8),
+        "texts": working.views("texts", names - maps, lines),
         "text_bits": np.zeros((names - maps, bits), np.uint8),
         "read": np.empty((len(values), lines), np.int64),
         "read_bits": np.zeros((len(values), bits), np.uint8),
-        "member_names": np.empty((maps, room, _VIEW), np.uint8),
-        "member_values": np.empty((maps, room, _VIEW), np.uint8),
+        "member_names": working.views("names", maps, room),
+        "member_values": working.views("values", maps, room),
         "member_starts": np.zeros((maps, lines + 1), np.int32),
-        "side": np.empty(len(block) + 4096, np.uint8),
+        "side": working.views("side", 1, len(block) // _VIEW + _SIDE).reshape(-1),
         "odd": np.zeros(max(lines, 1), np.bool_),
         "data": np.frombuffer(block, np.uint8),
     }

@@ -28,7 +28,7 @@ def records_of_member(landed: Landed, load_ix: int, member_ix: int, size: int = 
         yield texts(snapshot_texts(inflate(path), snapshot_of(landed).extra()), load_ix, member_ix)
         return
     before = 0
-    for block in blocks(path, size):
+    for block in map(bytes, blocks(path, size)):
         yield lines(block, load_ix, member_ix, before)
         before += block.count(b"\n")
 

@@ -6,8 +6,9 @@ import contextlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +21,9 @@ SCHEMA = pa.schema([("load_ix", pa.int32()), ("member_ix", pa.int32()), ("line",
 
 # What is in memory of a member at once.
 BLOCK_BYTES = 8 * 1024 * 1024
+_SMALLEST, _TIGHTEST = 64 * 1024, 24
 Starts = np.ndarray[Any, np.dtype[np.int64]]
+_LINE_FEED = 10
 _BOM = b"\xef\xbb\xbf"
 _BLANKS = b" \t\r\n"
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -37,21 +40,48 @@ def inflate(path: Path) -> bytes:
         return file.read()
 
 
-def blocks(path: Path, size: int = BLOCK_BYTES) -> Iterator[bytes]:
+def blocks(path: Path, size: int = BLOCK_BYTES) -> Iterator[memoryview]:
     """The bytes of a file, gunzipped, in blocks of whole lines, about `size` bytes each; only the last may end without a line feed.
 
     Raises DamagedDownload as `inflate` does, after the blocks before the damage.
     """
     with _opened(path) as file:
-        carried = b""
-        while block := file.read(size):
-            block = carried + block
-            cut = block.rfind(b"\n") + 1
+        # A small file needs no large buffer; hardly one is packed tighter than this.
+        size = max(1, min(size, _SMALLEST + _TIGHTEST * path.stat().st_size))
+        block, used = _room(size), 0
+        while (used := _filled(file, block, used)) == len(block):
+            cut = _end_of_lines(block)
+            rest = block[cut:]
             if cut:
                 yield block[:cut]
-            carried = block[cut:]
-        if carried:
-            yield carried
+            used = len(rest)
+            block = _room(used + max(used, size) if cut else 2 * used)  # twice for a line that is longer
+            block[:used] = rest
+        if used:
+            yield block[:used]
+
+
+def _room(size: int) -> memoryview:
+    """So many bytes of anything; untouched pages take no memory, and touched ones come in large pieces."""
+    return np.empty(size, np.uint8).data
+
+
+def _filled(file: BufferedIOBase, block: memoryview, used: int) -> int:
+    """Reads into a block behind what is used of it; how much then is, less than all of it at the end of the file alone."""
+    while used < len(block) and (read := file.readinto(block[used:])):
+        used += read
+    return used
+
+
+def _end_of_lines(block: memoryview) -> int:
+    """The place behind the last line feed; 0 where there is none."""
+    end = len(block)
+    while end:
+        start = max(0, end - _SMALLEST)
+        if found := bytes(block[start:end]).rfind(b"\n") + 1:
+            return start + found
+        end = start
+    return 0
 
 
 @dataclass(frozen=True)
@@ -59,41 +89,46 @@ class Block:
     """Whole lines of a file, valid UTF-8: line n is `data[starts[n]:starts[n + 1]]`, its line feed included, and has the
     number `before + n + 1`. Of lines that are no UTF-8 there are blanks in `data`, and the bytes in `broken`."""
 
-    data: bytes
+    data: memoryview
     starts: Starts
     before: int
     broken: Mapping[int, bytes]
 
     def text(self, n: int) -> str:
         """The line as text; bytes that are not UTF-8 are replaced, and such a line starts with U+FFFD."""
-        return _decoded(self.broken.get(n) or self.data[self.starts[n] : self.starts[n + 1]])
+        return _decoded(self._bytes(n))
 
     def is_blank(self, n: int) -> bool:
-        return n not in self.broken and not self.data[self.starts[n] : self.starts[n + 1]].strip(_BLANKS)
+        return n not in self.broken and not self._bytes(n).strip(_BLANKS)
+
+    def _bytes(self, n: int) -> bytes:
+        return self.broken.get(n) or bytes(self.data[self.starts[n] : self.starts[n + 1]])
 
 
-def text_blocks(path: Path, size: int = BLOCK_BYTES, starts_of: Callable[[bytes], Starts] | None = None) -> Iterator[Block]:
+def text_blocks(path: Path, size: int = BLOCK_BYTES, starts_of: Callable[[memoryview], Starts] | None = None) -> Iterator[Block]:
     """The lines of a file, gunzipped, in blocks of about `size` bytes, without a BOM. Raises DamagedDownload as `blocks` does.
     `starts_of` finds where lines start, as `line_starts` does, for who has a faster way."""
     before = 0
     for data in blocks(path, size):
-        block = data[len(_BOM) :] if before == 0 and data.startswith(_BOM) else data
+        block = data[len(_BOM) :] if before == 0 and data[: len(_BOM)] == _BOM else data
         if not block:
             continue
-        if not block.endswith(b"\n"):
-            block += b"\n"
+        if block[-1] != _LINE_FEED:
+            block = memoryview(bytes(block) + b"\n")
         starts = (starts_of or line_starts)(block)
-        whole = pa.LargeStringArray.from_buffers(1, pa.py_buffer(np.array([0, len(block)], np.int64)), pa.py_buffer(block))
         broken: dict[int, bytes] = {}
-        if not _is_text(whole):
-            lines_ = pa.LargeStringArray.from_buffers(len(starts) - 1, pa.py_buffer(starts), pa.py_buffer(block))
-            broken = {n: block[starts[n] : starts[n + 1]] for n in _broken(lines_)}
+        if not _is_text(_texts(np.array([0, len(block)], np.int64), block)):
+            broken = {n: bytes(block[starts[n] : starts[n + 1]]) for n in _broken(_texts(starts, block))}
             blanked = bytearray(block)
             for n, part in broken.items():
                 blanked[starts[n] : starts[n + 1]] = b" " * (len(part) - 1) + b"\n"
-            block = bytes(blanked)
+            block = memoryview(bytes(blanked))
         yield Block(block, starts, before, broken)
         before += len(starts) - 1
+
+
+def _texts(starts: Starts, block: memoryview) -> pa.LargeStringArray:
+    return pa.LargeStringArray.from_buffers(len(starts) - 1, pa.py_buffer(starts), pa.py_buffer(block))
 
 
 def raw_lines(path: Path) -> Iterator[bytes]:
@@ -103,7 +138,7 @@ def raw_lines(path: Path) -> Iterator[bytes]:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
+def _opened(path: Path) -> Iterator[BufferedIOBase]:
     try:
         with path.open("rb") as raw:
             zipped = raw.read(2) == b"\x1f\x8b"
@@ -168,9 +203,9 @@ def texts(records: Iterable[tuple[int, str]], load_ix: int, member_ix: int) -> p
     return pa.table([*(pa.array(column) for column in columns), pa.array(values, pa.large_string())], schema=SCHEMA)
 
 
-def line_starts(data: bytes) -> Starts:
+def line_starts(data: bytes | memoryview) -> Starts:
     """Where each line starts, and where the last one ends; `data` ends with a line feed."""
-    return np.concatenate(([0], np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == 10) + 1)).astype(np.int64)
+    return np.concatenate(([0], np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == _LINE_FEED) + 1)).astype(np.int64)
 
 
 def _broken(lines_: pa.LargeStringArray, before: int = 0) -> Iterator[int]:

@@ -8,6 +8,7 @@ from datetime import UTC
 import numpy as np
 import pyarrow as pa
 
+from etl.engines import shred
 from etl.engines.local import Workspace
 from etl.engines.memory import give_back
 from etl.lake.attempts import file_name
@@ -35,6 +36,7 @@ class LoadFiles:
         self._workspace, self._lake, self._plans, self._landed, self._at_once = workspace, lake, plans, landed, at_once
         self._names = pa.array([name for one in landed for name in one.members], pa.string())
         self._first_names = np.cumsum([0, *(len(one.members) for one in landed)])
+        self._working = shred.Room()
         self.files = RowFiles(workspace[1])
         self.digests: dict[int, Digest] = {}
         self.counts: dict[int, LoadCounts] = {}
@@ -45,7 +47,7 @@ class LoadFiles:
         mapped = self._none_mapped()
         for ix in chosen:
             started.append(ix)
-            for piece in pieces_of(self._landed[ix], ix, self._plans.shredded, self._at_once):
+            for piece in pieces_of(self._landed[ix], ix, self._plans.shredded, self._at_once, self._working):
                 mapped.add(piece)
             # With another load, most would be mapped by a second statement. Each load has three files open until then.
             if mapped.size >= self._at_once * 2 // 3 or len(started) >= _MOST_TOGETHER:

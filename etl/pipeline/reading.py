@@ -31,20 +31,23 @@ class Piece:
     size: int
 
 
-def pieces_of(landed: Landed, load_ix: int, plan: Plan, most_bytes: int = BLOCK_BYTES) -> Iterator[Piece]:
-    """The records of an attempt, members in their order, at most about so much text at a time.
+def pieces_of(
+    landed: Landed, load_ix: int, plan: Plan, most_bytes: int = BLOCK_BYTES, working: shred.Room | None = None
+) -> Iterator[Piece]:
+    """The records of an attempt, members in their order, at most about so much text at a time; the kernel works in `working`.
 
     Raises DamagedDownload for a damaged member.
     """
     size = min(most_bytes, BLOCK_BYTES)
     fast = plan.wanted is not None and shred.takes(plan.wanted)
+    working = working or shred.Room()
     for member_ix, member in enumerate(landed.members):
         if is_table(landed, member) or not fast:
             for table in records_of_member(landed, load_ix, member_ix, size):
                 yield from _sliced(table, size)
             continue
         for block in text_blocks(landed.folder / member, size, starts_of=shred.line_starts):
-            yield _shredded(landed, block, load_ix, member_ix, plan)
+            yield _shredded(landed, block, load_ix, member_ix, plan, working)
 
 
 def _sliced(records: pa.Table, most_bytes: int) -> Iterator[Piece]:
@@ -55,9 +58,9 @@ def _sliced(records: pa.Table, most_bytes: int) -> Iterator[Piece]:
         yield Piece(None, some, some.nbytes)
 
 
-def _shredded(landed: Landed, block: Block, load_ix: int, member_ix: int, plan: Plan) -> Piece:
+def _shredded(landed: Landed, block: Block, load_ix: int, member_ix: int, plan: Plan, working: shred.Room) -> Piece:
     assert plan.wanted is not None
-    found = shred.shred(block.data, block.starts, plan.wanted)
+    found = shred.shred(block.data, block.starts, plan.wanted, working)
     numbers = np.arange(block.before + 1, block.before + len(found.odd) + 1, dtype=np.int64)
     taken = numbers[~found.odd]
     columns = {
