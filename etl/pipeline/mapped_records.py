@@ -27,7 +27,7 @@ from etl.records import LONGEST_SHOWN
 
 # Raw text that is mapped by one statement: planning one takes as long as mapping a few megabytes, and the rows of one are
 # held in memory a few times over.
-MAPPED_BYTES = 20 * 1024 * 1024
+MAPPED_BYTES = 32 * 1024 * 1024
 _WORD = re.compile(r"\w+")
 _NOTHING = ReadColumns()
 
