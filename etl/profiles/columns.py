@@ -29,16 +29,16 @@ Columns = dict[str, pa.Array]
 def merge_columns(connection: Connection, rows: pa.Table, groups: Groups, fields: Sequence[ProfileField], times: Times) -> pa.Table:
     """What `merge_query` gives for the groups of `rows`, in the order of their numbers and without the columns of the group.
 
-    `times` tells whether each row stores the times of its values, or is a record that has `_time`.
+    `times` tells whether each row stores the times of its values, or is a record, whose `_last` is its `_time`.
     """
     order, starts = groups.order, groups.starts
-    first, last, records = (_integers(whole(rows[name]))[order] for name in ("_first", "_last", "_records"))
+    first, records = (_integers(whole(rows[name]))[order] for name in ("_first", "_records"))
+    merging = _Merging(connection, rows, groups, times)
     made: Columns = {
         "_first": _moments(np.minimum.reduceat(first, starts)),
-        "_last": _moments(np.maximum.reduceat(last, starts)),
+        "_last": _moments(merging.last),
         "_records": pa.array(np.add.reduceat(records, starts, dtype=np.int64)),
     }
-    merging = _Merging(connection, rows, groups, times)
     left = []
     for field in fields:
         found = merging.merged(field)
@@ -89,62 +89,69 @@ class _Merging:
             return self._counted(field, column) if time is None else self._map(field, column, named(time))
         return None if time is None else self._scalar(field, column, named(time))
 
-    def _scalar(self, field: ProfileField, column: pa.Array, time: str) -> Columns | None:
+    def _scalar(self, field: ProfileField, column: pa.Array, time: str) -> Columns:
+        groups, latest = self.groups, field.merge == "latest"
         if column.null_count == len(column):
-            return {field.name: pa.nulls(self.groups.count, column.type), time: pa.nulls(self.groups.count, _MOMENT)}
-        if column.null_count == 0 and self.times is not Times.STORED:
-            best, moments = self._latest_records if field.merge == "latest" else self._oldest_records
-            order = self.groups.order
-            found = order[best.one_each(partial(self._ranks, column, order, field.kind_name))]
+            return {field.name: pa.nulls(groups.count, column.type), time: pa.nulls(groups.count, _MOMENT)}
+        times = self._times(time)
+        if column.null_count == 0 and times is None:
+            best, moments = self._latest if latest else self._oldest
+            found = groups.order[best.one_each(partial(self._ranks, column, groups.order, field.kind_name))]
             return {field.name: column.take(pa.array(found)), time: moments}
-        there = np.asarray(column.is_valid())[self.groups.order]
-        places, of_place = self.groups.order[there], self.groups.in_order[there]
-        times = self._times_of_rows(time)
-        if times is None or (len(places) and self._lacks_times(time, column)):
-            return None
+        times = self._last if times is None else times
+        there = np.asarray(column.is_valid())[groups.order]
+        places, of_place = groups.order[there], groups.in_order[there]
         ranks = partial(self._ranks, column, places, field.kind_name)
         starts = starts_of(of_place)
-        found = places[extremes(starts, times[places], latest=field.merge == "latest").one_each(ranks)]
-        rows = np.zeros(self.groups.count, np.int64)
-        none = np.ones(self.groups.count, np.bool_)
+        found = places[extremes(starts, times[places], latest=latest).one_each(ranks)]
+        rows = np.zeros(groups.count, np.int64)
+        none = np.ones(groups.count, np.bool_)
         chosen = of_place[starts]
         rows[chosen], none[chosen] = found, False
-        return {field.name: column.take(pa.array(rows, mask=none)), time: _moments(times[rows] if len(times) else rows, none)}
+        return {field.name: column.take(pa.array(rows, mask=none)), time: self._moments(times[rows], none)}
+
+    def _times(self, time: str) -> Ints | None:
+        """When the values of a column were seen, row by row; None where each was when the row was last."""
+        if time not in self.rows.column_names or self.rows[time].null_count == len(self.rows):
+            return None
+        stored = whole(self.rows[time])
+        return np.where(np.asarray(stored.is_valid()), _integers(stored), self._last) if stored.null_count else _integers(stored)
+
+    def _moments(self, numbers: Ints, none: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> pa.Array:
+        """Times of the values of groups, but for the usual ones."""
+        return _moments(numbers, none | (numbers == self.last))
 
     @cached_property
-    def _times_of_records(self) -> Ints:
-        return _integers(whole(self.rows["_time"]))
+    def _last(self) -> Ints:
+        return _integers(whole(self.rows["_last"]))
 
     @cached_property
-    def _latest_records(self) -> tuple[Extremes, pa.Array]:
-        """Of records that all have a value: the latest of each group, and their times."""
-        return self._extreme_records(latest=True)
+    def last(self) -> Ints:
+        """When each group was last seen."""
+        return np.maximum.reduceat(self._last[self.groups.order], self.groups.starts)
 
     @cached_property
-    def _oldest_records(self) -> tuple[Extremes, pa.Array]:
-        return self._extreme_records(latest=False)
+    def _latest(self) -> tuple[Extremes, pa.Array]:
+        """Of rows that all have a value, seen when the row was last: the latest of each group, and their times."""
+        return self._extreme(latest=True)
 
-    def _extreme_records(self, *, latest: bool) -> tuple[Extremes, pa.Array]:
-        times = self._times_of_records[self.groups.order]
+    @cached_property
+    def _oldest(self) -> tuple[Extremes, pa.Array]:
+        return self._extreme(latest=False)
+
+    def _extreme(self, *, latest: bool) -> tuple[Extremes, pa.Array]:
+        times = self._last[self.groups.order]
         found = extremes(self.groups.starts, times, latest=latest)
         moments = np.empty(self.groups.count, np.int64)
         moments[found.runs] = times[found.places]
-        return found, _moments(moments)
-
-    def _times_of_rows(self, time: str) -> Ints | None:
-        if self.times is not Times.STORED:
-            return self._times_of_records
-        return _integers(whole(self.rows[time])) if time in self.rows.column_names else None
-
-    def _lacks_times(self, time: str, column: pa.Array) -> bool:
-        return self.times is Times.STORED and bool(pc.any(pc.and_not(column.is_valid(), whole(self.rows[time]).is_valid())).as_py())
+        return found, self._moments(moments, np.zeros(self.groups.count, np.bool_))
 
     def _map(self, field: ProfileField, column: pa.MapArray, time: str) -> Columns | None:
         if column.items.null_count:
             return None
         entries = self._entries(column)
         if self.times is not Times.STORED:
-            times = self._times_of_records[entries.row]
+            times = self._last[entries.row]
         else:
             stored = whole(self.rows[time])
             if not _same_keys(column, stored):

@@ -1,7 +1,7 @@
 """Merging by SQL: rows that belong together become one, each field by its merge operator.
 
-A stored value carries its time: `_time_<field>` beside a scalar, beside a map a second map of times with the same keys
-in the same order, and beside a list a list of times, of when each member was last seen. A sum carries
+A stored value carries its time: `_time_<field>` beside a scalar (null where that is the `_last` of the row), beside a map a
+second map of times with the same keys in the same order, and beside a list a list of times, of when each member was last seen. A sum carries
 `_parts_<field>`, what it is made of exactly: of floats (`sums`) a list, of ints beyond 64 bits all of it as a text.
 Merging merged rows gives the same as merging all rows at once, in any order and grouping. Ties in time go to the greater
 value text (`latest`) or the smaller one (`oldest`).
@@ -138,7 +138,7 @@ def _aggregates(field: ProfileField, times: Times) -> list[str]:
     if field.merge == "count":
         return [f"CAST(sum({value}) AS BIGINT) AS {value}" if stored else f"count({value}) AS {value}"]
     extreme = "max" if field.merge == "latest" else "min"
-    time = time_column(field) if stored else "_time"
+    time = f"coalesce({time_column(field)}, _last)" if stored else "_time"
     packed = f"{{'t': {time}, 'o': {text_order(value, field.kind_name)}, 'v': {value}}}"
     return [f"{extreme}(CASE WHEN {value} IS NOT NULL THEN {packed} END) AS {value}"]
 
@@ -146,7 +146,7 @@ def _aggregates(field: ProfileField, times: Times) -> list[str]:
 def _unpacked(field: ProfileField) -> list[str]:
     name = identifier(field.name)
     if time := time_column(field):
-        return [f"{name}.v AS {name}", f"{name}.t AS {time}"]
+        return [f"{name}.v AS {name}", f"nullif({name}.t, _last) AS {time}"]
     parts = parts_column(field)
     if parts is None:
         return [name]

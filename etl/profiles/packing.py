@@ -81,9 +81,7 @@ def _stored(merged: str, field: ProfileField) -> dict[str, str]:
     name, time = identifier(field.name), time_column(field)
     column = packed_column(field)
     if column is None:
-        as_they_are = {one: f"{merged}.{one}" for one in state_types(field)}
-        scalar = not field.kind.is_map and not field.kind.is_list
-        return as_they_are | ({time: f"nullif({merged}.{time}, {merged}._last)"} if time and scalar else {})
+        return {one: f"{merged}.{one}" for one in state_types(field)}
     value = f"{merged}.{name}"
     parts = {"k": f"map_keys({value})", "v": f"map_values({value})"} if field.kind.is_map else {"k": value}
     if time:
@@ -99,11 +97,7 @@ def _state(stored: str, field: ProfileField, known: Collection[str]) -> dict[str
     name, time = identifier(field.name), time_column(field)
     column = packed_column(field)
     if column is None:
-        found = {one: f"{stored}.{one}" for one in state_types(field) if one in known}
-        scalar = not field.kind.is_map and not field.kind.is_list
-        if time and scalar:
-            found[time] = f"CASE WHEN {stored}.{name} IS NOT NULL THEN coalesce({found.get(time, 'NULL')}, {stored}.last_seen) END"
-        return found
+        return {one: f"{stored}.{one}" for one in state_types(field) if one in known}
     element = state_types(field)[name].removesuffix("[]").removeprefix("MAP(VARCHAR, ").removesuffix(")")
     shape = {"k": "VARCHAR", "v": element} if field.kind.is_map else {"k": element}
     shape |= {"t": _MICROSECONDS} if time else {}
