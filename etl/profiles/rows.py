@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from etl.engines.local import Connection
+from etl.engines.local import Connection, rows
 from etl.lake.layers import Sizes
 from etl.lake.tables import NewFile, Table, relation, schema_of
 from etl.profiles.cut import Cut, cut
@@ -18,6 +18,7 @@ from etl.profiles.gathered import Gathered
 from etl.profiles.packing import PACKED_IDENTIFIERS, packed_identifiers, stored_query, stored_types
 from etl.profiles.stored import IDENTIFIERS, PROFILES, short_hash
 
+_ROWS_OF_A_PROFILE = 2
 _NOBODY = "SELECT '' AS profile_id, FALSE AS _quarantined WHERE FALSE"
 _IDENTIFIERS = "STRUCT(namespace VARCHAR, value VARCHAR, first_seen TIMESTAMPTZ)[]"
 
@@ -39,14 +40,20 @@ class Rows:
 
         `assigned` are their identifiers.
         """
-        most_parts = PROFILES.parts_for(count, self.sizes)
+        people = int(rows(connection, "SELECT count(DISTINCT profile_id) AS n FROM assigned")[0]["n"])
+        # Planning the statement that writes a range takes as long as writing thousands of rows.
+        ranges = PROFILES.parts_for(people * _ROWS_OF_A_PROFILE, self.sizes)
+        each = -(-PROFILES.parts_for(count, self.sizes) // ranges)
         written: list[NewFile] = []
-        with contextlib.closing(Gathered(connection, self.fields, most_parts, scratch, self.sizes)) as gathered:
+        with contextlib.closing(Gathered(connection, self.fields, ranges * each, scratch, self.sizes)) as gathered:
             gathered.take(contributions)
             owners = "SELECT profile_id, component, namespace, value, rank, first FROM assigned"
-            owned = cut(connection, Cut("owned", "profile_id", gathered.parts, scratch / "owned"), owners, self.sizes, IDENTIFIERS.narrow)
+            ranges, each = (1, 1) if gathered.parts == 1 else (ranges, each)
+            owned = cut(connection, Cut("owned", "profile_id", ranges, scratch / "owned"), owners, self.sizes, IDENTIFIERS.narrow)
             for part in owned:
-                connection.register("merged_rows", gathered.part(part))
+                merged = [gathered.part(number) for number in range(part * each, (part + 1) * each)]
+                connection.register("merged_rows", pa.concat_tables(merged))
+                del merged
                 query = self._with_identifiers("merged_rows", owned.part(part))
                 if recent:
                     gone = f"SELECT profile_id FROM touched WHERE {owned.range(part)} EXCEPT SELECT profile_id FROM merged_rows"
