@@ -19,6 +19,7 @@
 #define MOST_NAMES 512
 #define SLOTS 4096 /* of the hash table over the wanted names; its users have at most a quarter of that */
 #define LONGEST_EXPONENT 100
+#define MOST_MET 256
 
 /* What is wanted of a member. */
 enum { TEXT = 0, TEXT_OF_NO_LIST = 1, MEMBERS = 2 };
@@ -675,28 +676,61 @@ static Place take(Work *work, Place p, int32_t wanted, int64_t row) {
     return p;
 }
 
+/* A name of a record, and the place of the wanted one, or -1. */
+typedef struct {
+    Place start, end;
+    int32_t wanted;
+} Met;
+
+/* The names of the record before, in their order: those of the next one mostly are the same. */
+typedef struct {
+    Met met[MOST_MET];
+    int32_t count;
+} Before;
+
+/* Finds the name whose quote `p` is, the `n`-th of its record. False for names with escapes, and for those that say
+ * `parent.member`. */
+static bool meet(const Work *work, const int32_t *slots, Before *before, int32_t n, Place p, Place last, Met *met) {
+    if (*p != '"') return false;
+    p++;
+    if (n < before->count) {
+        *met = before->met[n];
+        int64_t size = met->end - met->start;
+        if (size < last - p && p[size] == '"' && !memcmp(p, met->start, (size_t)size)) {
+            met->start = p;
+            met->end = p + size;
+            return true;
+        }
+    }
+    bool escaped;
+    Place end = closing_quote(p, &escaped);
+    if (!end || escaped) return false;
+    *met = (Met){p, end, find(work, slots, p, end, hashed(HASH_OF_NOTHING, p, end))};
+    if (met->wanted < 0 && work->member_columns && memchr(p, '.', (size_t)(end - p)) && is_written_out(work, p, end)) return false;
+    if (n > before->count || n == MOST_MET) return true;
+    before->met[n] = *met;
+    if (n == before->count) before->count++;
+    return true;
+}
+
 /* One line into row `row`; whether all of it was taken. */
-static bool take_line(Work *work, int64_t line, int64_t row, const int32_t *slots, int64_t *seen) {
+static bool take_line(Work *work, int64_t line, int64_t row, const int32_t *slots, int64_t *seen, Before *before) {
     Place p = blanks(work->data + work->starts[line]), last = work->data + work->starts[line + 1] - 1;
     if (*p != '{') return false;
     p = blanks(p + 1);
     if (*p == '}') return blanks(p + 1) == last;
-    for (;; p = blanks(p + 1)) {
-        bool escaped;
-        Place name = p + 1, end = *p == '"' ? closing_quote(name, &escaped) : NULL;
-        if (!end || escaped) return false;
-        p = blanks(end + 1);
+    for (int32_t n = 0;; n++, p = blanks(p + 1)) {
+        Met met;
+        if (!meet(work, slots, before, n, p, last, &met)) return false;
+        p = blanks(met.end + 1);
         if (*p != ':') return false;
         p = blanks(p + 1);
         int flags = 0;
-        int32_t wanted = find(work, slots, name, end, hashed(HASH_OF_NOTHING, name, end));
-        if (wanted < 0) {
-            if (work->member_columns && memchr(name, '.', (size_t)(end - name)) && is_written_out(work, name, end)) return false;
-            p = behind_value(work, p, &flags);
-        } else {
-            if (seen[wanted] == line) return false;
-            seen[wanted] = line;
-            p = take(work, p, wanted, row);
+        if (met.wanted < 0) p = behind_value(work, p, &flags);
+        else {
+            if (seen[met.wanted] == line) return false;
+            seen[met.wanted] = line;
+            p = take(work, p, met.wanted, row);
         }
         if (!p) return false;
         p = blanks(p);
@@ -710,6 +744,7 @@ int32_t profilemill_shred(Work *work) {
     static const int32_t most = SLOTS / 4;
     int32_t slots[SLOTS];
     int64_t seen[SLOTS / 4];
+    Before before = {.count = 0};
     if (work->wanted > most) return -1;
     for (int32_t n = 0; n < SLOTS; n++) slots[n] = -1;
     for (int32_t n = 0; n < work->wanted; n++) {
@@ -727,7 +762,7 @@ int32_t profilemill_shred(Work *work) {
             starts[row + 1] = starts[row];
         }
         /* The ends of texts are 32-bit integers. */
-        work->odd[line] = work->starts[line + 1] > INT32_MAX / 2 || !take_line(work, line, row, slots, seen);
+        work->odd[line] = work->starts[line + 1] > INT32_MAX / 2 || !take_line(work, line, row, slots, seen, &before);
         if (!work->odd[line]) {
             put(work, work->whole + row, (Text){work->data + work->starts[line], work->data + work->starts[line + 1], false});
             work->rows++;

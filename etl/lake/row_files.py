@@ -12,6 +12,9 @@ import pyarrow.parquet as pq
 
 from etl.lake.tables import NewFile, Table, commit, new_token, parquet_options, with_partition
 
+# Texts that are the same in all of a file.
+_ORDERED = ("load", "_attempt")
+
 
 @dataclass
 class _Growing:
@@ -38,7 +41,7 @@ class RowFiles:
         file = self._files.get(key)
         if file is None:
             file = self._files[key] = _Growing(table, partition, name, self._folder / f"{new_token()}.parquet", rows.schema)
-            self._writers[key] = pq.ParquetWriter(file.waiting, rows.schema, **parquet_options(rows.schema))
+            self._writers[key] = pq.ParquetWriter(file.waiting, rows.schema, **parquet_options(rows.schema, _ORDERED))
         self._writers[key].write_table(rows)
         file.rows += len(rows)
 
