@@ -100,7 +100,7 @@ class Compiler:
 
     def is_column(self, name: Name) -> bool:
         """Whether a name's text is there as a column and has no other reading."""
-        return len(name.parts) == 1 and self._column_or_member(name.parts).startswith(COLUMN)
+        return _has_one_reading(name) and self._column_or_member(name.parts).startswith(COLUMN)
 
     def members(self, parent: str) -> str | None:
         """SQL of the flat members of an object of the record, as a map of texts; None where they are not there as a column."""
@@ -127,9 +127,9 @@ class Compiler:
 
     def value(self, node: Node, kind: str) -> str | None:
         """SQL of a key's value as a scalar kind, where that is there as a column: no text of it can fail to fit."""
-        if not self.shredded or kind not in READS or self._plain_key(node) is None:
+        if not self.shredded or kind not in READS or not isinstance(node, Name) or not _has_one_reading(node):
             return None
-        assert isinstance(node, Name)
+        self._column_or_member(node.parts)
         one = (node.key, READS[kind])
         if self.columns[node.key] != "VARCHAR":
             return None
@@ -269,6 +269,11 @@ def readings_of(name: Name) -> list[tuple[str, ...]]:
     """Every way to read dots as either nesting or part of a key, the longest key first (lql.md 4); those that take
     back-ticks at their word come before all others."""
     return list(dict.fromkeys((*_readings(name.parts), *_readings(name.steps))))
+
+
+def _has_one_reading(name: Name) -> bool:
+    """Whether a name can only be a key of the record: one with a dot, in back-ticks too, may be a path, `a[0]` a place in a list."""
+    return len(name.steps) == 1 and not name.may_be_place
 
 
 def _readings(parts: tuple[str, ...]) -> list[tuple[str, ...]]:

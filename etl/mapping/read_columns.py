@@ -34,10 +34,10 @@ class ReadColumns:
         """Mapped records with these columns too; `records` are the shredded lines that they were mapped from."""
         found = {name: whole(records[column]) for name, column in self.same.items()}
         found |= {name: _counted(whole(records[column])) for name, column in self.counted.items()}
-        numbers = [_numbered(table, records) for table in (records, mapped)]
-        if not np.array_equal(*numbers):
+        there, wanted = _numbered(records, records), _numbered(mapped, records)
+        if not np.array_equal(there, wanted):
             # Some may be left out, and threads bring them out of their order.
-            places = pa.array(np.searchsorted(*numbers))
+            places = pa.array(np.searchsorted(there, wanted))
             found = {name: values.take(places) for name, values in found.items()}
         found |= dict.fromkeys(sorted(self.never), pa.repeat(pa.scalar(False), len(mapped)))
         return pa.table(dict(zip(mapped.column_names, mapped.columns, strict=True)) | found)

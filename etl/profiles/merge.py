@@ -1,8 +1,9 @@
 """Merging by SQL: rows that belong together become one, each field by its merge operator.
 
-A stored value carries its time: `_time_<field>` beside a scalar (null where that is the `_last` of the row), beside a map a
-second map of times with the same keys in the same order, and beside a list a list of times, of when each member was last seen. A sum carries
-`_parts_<field>`, what it is made of exactly: of floats (`sums`) a list, of ints beyond 64 bits all of it as a text.
+A stored value carries its time: `_time_<field>` beside a scalar, beside a map a second map of times with the same keys
+in the same order, and beside a list a list of times, of when each member was last seen. Most values were last seen when the
+row was: beside a scalar that is null, which takes no room. A sum carries `_parts_<field>`, what it is made of exactly: of
+floats (`sums`) a list, of ints beyond 64 bits all of it as a text.
 Merging merged rows gives the same as merging all rows at once, in any order and grouping. Ties in time go to the greater
 value text (`latest`) or the smaller one (`oldest`).
 """

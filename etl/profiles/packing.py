@@ -2,8 +2,8 @@
 
 An hour touches few of many rows, and those stand anywhere, so a build reads every page of what it needs. Lists and maps cannot
 be skipped within a page, which makes them five times as dear as all else together. So what a build needs of them stands
-beside them once more as a text, `_packed_<field>`, together with their times; the map itself is for everybody else. And
-most values were last seen when the profile was: `_time_<field>` is null then.
+beside them once more as a text, `_packed_<field>`, together with their times; the map itself is for everybody else. All
+other columns are those of merged rows (`merge`).
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given, settings
@@ -66,6 +67,20 @@ def test_blocks_are_whole_lines_and_numbers_go_on(tmp_path: Path) -> None:
         numbered += list(zip(table.column("line").to_pylist(), table.column("text").to_pylist(), strict=True))
         before += block.count(b"\n")
     assert [(number, text.rstrip("\n")) for number, text in numbered] == _read(data)
+
+
+@given(
+    st.lists(st.sampled_from([b"", b"a", b"bc" * 40, b"d" * 700]), max_size=30).map(b"\n".join), st.integers(1, 200), st.booleans()
+)
+def test_blocks_are_whole_lines_of_about_a_size(data: bytes, size: int, zipped: bool) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "member"
+        path.write_bytes(gzip.compress(data) if zipped else data)
+        found = [bytes(block) for block in blocks(path, size)]
+    assert b"".join(found) == data
+    assert all(block.endswith(b"\n") for block in found[:-1])
+    longest = max((len(line) + 1 for line in data.split(b"\n")), default=0)
+    assert all(len(block) <= 2 * max(size, longest) for block in found)
 
 
 def test_damaged_gzip_names_its_member(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from etl.engines import shred
-from etl.engines.local import connect, rows
+from etl.engines.local import arrow, connect, rows
 from etl.landing.readers import line_starts, lines, text_blocks
 from etl.mapping import Mapping, load_mapping, udfs
 from etl.mapping.check import check_expression, check_field, gives
@@ -65,7 +66,13 @@ def _taken_and_odd(mapping: Mapping, data: bytes, folder: Path) -> tuple[int, in
             for column in table.columns:
                 column.validate(full=True)
             connection.register("taken", table)
-            fast |= {row["line"]: row for row in rows(connection, how.query("taken", with_misfits=True))}
+            mapped = arrow(connection, how.query("taken", with_misfits=True))
+            fast |= {row["line"]: row for row in mapped.to_pylist()}
+            # The same with what needs no statement added to what does, in whatever order that comes and without some of it.
+            shuffled = arrow(connection, f"SELECT * FROM ({how.query('taken', with_misfits=True, without=how.read.names)}) ORDER BY hash(line)")
+            some = shuffled.slice(0, count - count // 4)
+            for row in how.read.added(some, table).select(mapped.column_names).to_pylist():
+                assert _comparable(row) == _comparable(fast[row["line"]])
             for line in found.lines.to_pylist():
                 assert isinstance(json.loads(line), dict)
         connection.register("records", lines(data, 0, 0))
@@ -189,6 +196,40 @@ def test_more_names_than_there_is_room_for_are_known_beforehand(count: int, enou
     else:
         with pytest.raises(ValueError, match="1025 names"):
             shred.shred(block, starts, wanted)
+
+
+@pytest.mark.parametrize("kind", ["int", "number", "bool", "date", "string", "map[string]intsum"])
+@pytest.mark.parametrize("name", ["p", "`p.q`", "p.q", "`p.q.r`", "`a[0]`"])
+def test_names_that_may_be_read_in_several_ways(name: str, kind: str, tmp_path: Path) -> None:
+    """Each record has the value elsewhere: behind the name as it stands, inside an object, in a list."""
+    text = f"valuect({name})" if kind.startswith("map") else name
+    node, as_ = parse(text), KINDS[kind]
+    field = Field("found", (Source(Expression(text, node)),), as_, default_merge(node, as_))
+    values = [1, True, "2022-11-21 15:42:30", "x", [1, 1], None]
+    places: list[Callable[[Any], dict[str, Any]]] = [
+        lambda one: {"p": one, "a[0]": one},
+        lambda one: {"p.q": one, "a": [one]},
+        lambda one: {"p": {"q": one, "q.r": one}},
+        lambda one: {"p": {"q": {"r": one}}},
+        lambda one: {"p.q": {"r": one}},
+        lambda one: {"p.q.r": one, "p": {"q": 7}},
+    ]
+    data = b"".join(json.dumps(place(one)).encode() + b"\n" for place in places for one in values)
+    _taken_and_odd(Mapping("trial", "trial", (field,)), data, tmp_path)
+
+
+@pytest.mark.parametrize("count", [3, 256, 257, 600])
+def test_names_may_come_in_any_order_and_number(count: int) -> None:
+    """The kernel expects the names of the record before."""
+    names = [f"name{number}" for number in range(count)]
+    chance = random.Random(count)
+    orders = [names, names, names[::-1], names[: count // 2], chance.sample(names, count), names, ["name", "name00", *names[1:]]]
+    lines_ = [json.dumps({name: f"{name}.{n}" for name in order}).encode() + b"\n" for n, order in enumerate(orders)]
+    starts = np.cumsum([0, *map(len, lines_)]).astype(np.int64)
+    found = shred.shred(b"".join(lines_), starts, shred.Wanted(dict.fromkeys(names, shred.Use.TEXT)))
+    assert not found.odd.any()
+    for name in names:
+        assert found.texts[name].to_pylist() == [f"{name}.{n}" if name in order else None for n, order in enumerate(orders)]
 
 
 def test_the_kernel_is_built() -> None:
