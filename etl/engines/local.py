@@ -22,18 +22,21 @@ Workspace = tuple[Connection, Path]
 _MEMORY = "PROFILEMILL_MEMORY_LIMIT"
 _THREADS = "PROFILEMILL_THREADS"
 _DEFAULT_MEMORY = "1GB"
+# A limit this low holds where few threads work: each has tables of its own that have to stay in memory.
+_LITTLE_MEMORY, _FEW_THREADS = "400MB", 2
 
 
-def connect(temporary: Path | None = None) -> Connection:
+def connect(temporary: Path | None = None, *, little: bool = False) -> Connection:
     """An in-memory database in UTC. Spills to `temporary`; memory and threads come from PROFILEMILL_MEMORY_LIMIT
-    (default 1GB) and PROFILEMILL_THREADS (default: all cores). Nothing is downloaded or installed at run time."""
+    (default 1GB) and PROFILEMILL_THREADS (default: all cores). With `little` the defaults are 400MB and two threads: for whoever
+    has but narrow rows in it, and most of them elsewhere. Nothing is downloaded or installed at run time."""
     config: dict[str, Any] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
     connection = duckdb.connect(":memory:", config=config)
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET preserve_insertion_order = false")
     connection.execute("SET enable_progress_bar = false")
-    connection.execute(f"SET memory_limit = '{os.environ.get(_MEMORY, _DEFAULT_MEMORY)}'")
-    if threads := os.environ.get(_THREADS):
+    connection.execute(f"SET memory_limit = '{os.environ.get(_MEMORY, _LITTLE_MEMORY if little else _DEFAULT_MEMORY)}'")
+    if threads := os.environ.get(_THREADS, str(min(_FEW_THREADS, os.cpu_count() or 1)) if little else None):
         connection.execute(f"SET threads = {int(threads)}")
     if temporary is not None:
         connection.execute(f"SET temp_directory = '{str(temporary).replace(chr(39), chr(39) * 2)}'")
@@ -41,11 +44,11 @@ def connect(temporary: Path | None = None) -> Connection:
 
 
 @contextlib.contextmanager
-def workspace(folder: Path) -> Iterator[Workspace]:
-    """A connection and a scratch folder below `folder`, both gone afterwards."""
+def workspace(folder: Path, *, little: bool = False) -> Iterator[Workspace]:
+    """A connection (`connect`) and a scratch folder below `folder`, both gone afterwards."""
     scratch = folder / own_name(secrets.token_hex(4))
     scratch.mkdir(parents=True)
-    connection = connect(scratch)
+    connection = connect(scratch, little=little)
     try:
         yield connection, scratch
     finally:

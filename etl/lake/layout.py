@@ -78,9 +78,9 @@ class Lake:
         return Table(self.root / "fragments" / name, _BY_DATE)
 
     @contextmanager
-    def workspace(self) -> Iterator[tuple[Connection, Path]]:
-        """A database connection that spills into the lake, and a scratch folder; both gone afterwards."""
-        with workspace(self.scratch) as pair:
+    def workspace(self, *, little: bool = False) -> Iterator[tuple[Connection, Path]]:
+        """A database connection that spills into the lake, and a scratch folder; both gone afterwards. `little`: see `connect`."""
+        with workspace(self.scratch, little=little) as pair:
             yield pair
 
     def writing(self) -> FileLock:

@@ -104,7 +104,7 @@ class _Build:
         full = full or self.number == 0 or self._other_settings()
         if not (full and work.in_force) and not any(load.rows for load in [*work.new, *work.replaced]):
             return self._report(BuildReport(self.number, 0))
-        with self.lake.workspace() as (connection, scratch):
+        with self.lake.workspace(little=True) as (connection, scratch):
             register(connection)
             contributions, count = self._prepare((connection, scratch), work, full)
             give_back()
@@ -234,6 +234,9 @@ class _Build:
         write_conflicts(self.lake, connection, build, None if full else "SELECT namespace, value FROM near")
         self.repeats.forget(connection, build)
         if full:
+            # Nothing needs it any more, and it holds everybody.
+            connection.execute("DROP TABLE assigned")
+            give_back()
             derive_identifiers(self.lake, connection, scratch, build, self.sizes)
         else:
             write_identifiers(self.lake, connection, scratch, build, self.sizes)
@@ -246,7 +249,7 @@ class _Build:
 
     def _repair(self, applied: Iterable[Load]) -> None:
         """Writes the tables beside `profiles` that a kill kept the last build from writing."""
-        with self.lake.workspace() as (connection, scratch):
+        with self.lake.workspace(little=True) as (connection, scratch):
             register(connection)
             self.repeats.read(connection, self.number)
             self._fragments((connection, scratch), "applied_fragments", applied)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +25,15 @@ _READ_ROWS = 8192
 _FEW_PARTS = 64
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where a batch stands in the file, and its columns."""
+
+    start: int
+    size: int
+    schema: pa.Schema
+
+
 class Gathered:
     """The merged contributions of each profile, in `parts` ranges of profile ids.
 
@@ -39,14 +50,18 @@ class Gathered:
         # Contributions are read from one connection while they are merged on another.
         self._reading, self._merging = connection, connection.cursor()
         self._path = folder / "contributions.arrow"
-        self._schema: pa.Schema | None = None
+        self._schema = pa.schema([])
         self._held: list[pa.Table] = []
-        self._writer: pa.ipc.RecordBatchFileWriter | None = None
-        self._batches = 0
+        # What was put away of each range.
+        self._places: list[list[_Place]] = [[] for _ in range(most_parts)]
 
     @property
     def parts(self) -> int:
-        return self._most_parts if self._writer else 1
+        return self._most_parts if self._has_put_away else 1
+
+    @property
+    def _has_put_away(self) -> bool:
+        return any(self._places)
 
     def take(self, queries: Iterable[str]) -> None:
         """Runs queries for contributions, with `profile_id`, one after the other. All of them have the same columns. To be called
@@ -55,24 +70,23 @@ class Gathered:
             for query in queries:
                 placed = f"SELECT *, {part_of(_ID, self._most_parts)} AS {_PART} FROM ({query})"
                 reader = self._reading.sql(placed).to_arrow_reader(min(self._at_once, _READ_ROWS))
-                self._hold(reader.schema.empty_table())  # so that the columns are known
+                if not self._schema.names:
+                    self._schema = self._merged(reader.schema.empty_table()).schema
                 while (batch := next(reader, None)) is not None:
                     self._hold(pa.Table.from_batches([batch]))
                     del batch
                     self._make_room()
-        if self._writer:
+        if self._has_put_away:
             self._put_away()
-            self._writer.close()
 
     def part(self, number: int) -> pa.Table:
         """The merged rows of a range, with `profile_id`."""
         give_back()
-        rows = self._held
-        if self._writer:
-            with pa.OSFile(str(self._path)) as file:
-                reader = pa.ipc.open_file(file)
-                rows = [pa.Table.from_batches([reader.get_batch(n)]) for n in range(number, self._batches, self._most_parts)]
-        return self._merged(pa.concat_tables(rows)).drop_columns(_PART)
+        held = self._held
+        if self._has_put_away:
+            with self._path.open("rb") as file:
+                held = [_read(file, place) for place in self._places[number]]
+        return self._merged(_together(held)).drop_columns(_PART)
 
     def close(self) -> None:
         self._merging.close()
@@ -82,23 +96,23 @@ class Gathered:
         return sum(map(len, self._held)) > rows or sum(table.nbytes for table in self._held) > size
 
     def _hold(self, rows: pa.Table) -> None:
-        self._schema = self._schema or self._merged(rows.slice(0, 0)).schema
-        self._held.append(rows.select(self._schema.names).cast(self._schema))
+        self._held.append(_without_nulls(rows.select(self._schema.names).cast(self._schema)))
 
     def _make_room(self) -> None:
         if not self._holds(self._at_once, self._most_bytes):
             return
         # What the database gave takes more memory than it has to.
-        self._held = [pa.concat_tables(self._held).combine_chunks()]
+        self._held = [_together(self._held).combine_chunks()]
         (rows,) = self._held
         if self._most_parts == 1 or groups_by(rows, [_ID]).count * 2 < len(rows):
-            self._held = [self._merged(rows)]
+            self._held = [_without_nulls(self._merged(rows))]
         del rows
         if self._most_parts > 1 and self._holds(self._at_once // 2, self._most_bytes // 2):
             self._put_away()
         give_back()
 
     def _merged(self, contributions: pa.Table) -> pa.Table:
+        contributions = self._with_nulls(contributions)
         groups = groups_by(contributions, [_ID])
         merged = merge_columns(self._merging, contributions, groups, self._fields, Times.STORED)
         a_row = pa.array(groups.order[groups.starts])
@@ -106,25 +120,45 @@ class Gathered:
             merged = merged.append_column(name, contributions[name].take(a_row))
         return merged
 
+    def _with_nulls(self, rows: pa.Table) -> pa.Table:
+        """Rows with every column."""
+        there = set(rows.column_names)
+        for column in self._schema:
+            if column.name not in there:
+                rows = rows.append_column(column, pa.nulls(len(rows), column.type))
+        return rows
+
     def _put_away(self) -> None:
         """Writes a batch for each range. They are read once and soon: compressing many small buffers takes longer than that saves."""
         held, self._held = self._held, []
         if not held:
             return
-        rows = _batch(pa.concat_tables(held))
+        (rows,) = _together(held).combine_chunks().to_batches()
         held.clear()
-        if self._writer is None:
-            self._writer = pa.ipc.new_file(str(self._path), rows.schema)
         parts = rows[_PART].to_numpy().astype(np.int64)
         ordered = rows.take(pa.array(sorted_by(parts)))
         del rows
         ends = np.cumsum(np.bincount(parts, minlength=self._most_parts)).tolist()
-        for start, end in zip([0, *ends], ends, strict=False):
-            self._writer.write_batch(ordered.slice(start, end - start))
-        self._batches += self._most_parts
+        with self._path.open("ab") as file:
+            for start, end, places in zip([0, *ends], ends, self._places, strict=False):
+                if start < end:
+                    # One piece each: a call for every buffer of every column would take most of the time.
+                    written = ordered.slice(start, end - start).serialize()
+                    places.append(_Place(file.tell(), written.size, ordered.schema))
+                    file.write(written)
 
 
-def _batch(rows: pa.Table) -> pa.RecordBatch:
-    """A table as one batch."""
-    (batch,) = rows.combine_chunks().to_batches() if len(rows) else [pa.RecordBatch.from_pylist([], schema=rows.schema)]
-    return batch
+def _read(file: BinaryIO, place: _Place) -> pa.Table:
+    file.seek(place.start)
+    batch = pa.ipc.read_record_batch(pa.py_buffer(file.read(place.size)), place.schema)
+    return pa.Table.from_batches([batch])
+
+
+def _without_nulls(rows: pa.Table) -> pa.Table:
+    """Rows without the columns in which none has a value: there are many, and each takes as long as another one."""
+    return rows.select([name for name in rows.column_names if rows[name].null_count < len(rows)])
+
+
+def _together(tables: Sequence[pa.Table]) -> pa.Table:
+    """The rows of tables; columns that only some of them have are null in the others."""
+    return pa.concat_tables(tables, promote_options="default") if tables else pa.table({})

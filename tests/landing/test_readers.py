@@ -69,9 +69,7 @@ def test_blocks_are_whole_lines_and_numbers_go_on(tmp_path: Path) -> None:
     assert [(number, text.rstrip("\n")) for number, text in numbered] == _read(data)
 
 
-@given(
-    st.lists(st.sampled_from([b"", b"a", b"bc" * 40, b"d" * 700]), max_size=30).map(b"\n".join), st.integers(1, 200), st.booleans()
-)
+@given(st.lists(st.sampled_from([b"", b"a", b"bc" * 40, b"d" * 700]), max_size=30).map(b"\n".join), st.integers(1, 200), st.booleans())
 def test_blocks_are_whole_lines_of_about_a_size(data: bytes, size: int, zipped: bool) -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "member"

@@ -69,7 +69,9 @@ def _taken_and_odd(mapping: Mapping, data: bytes, folder: Path) -> tuple[int, in
             mapped = arrow(connection, how.query("taken", with_misfits=True))
             fast |= {row["line"]: row for row in mapped.to_pylist()}
             # The same with what needs no statement added to what does, in whatever order that comes and without some of it.
-            shuffled = arrow(connection, f"SELECT * FROM ({how.query('taken', with_misfits=True, without=how.read.names)}) ORDER BY hash(line)")
+            shuffled = arrow(
+                connection, f"SELECT * FROM ({how.query('taken', with_misfits=True, without=how.read.names)}) ORDER BY hash(line)"
+            )
             some = shuffled.slice(0, count - count // 4)
             for row in how.read.added(some, table).select(mapped.column_names).to_pylist():
                 assert _comparable(row) == _comparable(fast[row["line"]])
