@@ -32,7 +32,7 @@ def connect(temporary: Path | None = None, *, little: bool = False) -> Connectio
     has but narrow rows in it, and most of them elsewhere. Nothing is downloaded or installed at run time."""
     config: dict[str, Any] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
     connection = duckdb.connect(":memory:", config=config)
-    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET GLOBAL TimeZone = 'UTC'")  # of its cursors too
     connection.execute("SET preserve_insertion_order = false")
     connection.execute("SET enable_progress_bar = false")
     connection.execute(f"SET memory_limit = '{os.environ.get(_MEMORY, _LITTLE_MEMORY if little else _DEFAULT_MEMORY)}'")

@@ -21,7 +21,9 @@ LIBRARY = Path(__file__).with_name("_shred.so")
 _VERSION = 3
 _LEAST_BYTES_OF_A_MEMBER = 6  # `"a":1,`
 _VIEW = 16
+_MOST_KEPT = 256 * 1024 * 1024  # bytes of one kind of views: a block with one very long line has room for many
 _SIDE = 256  # views' worth of it beyond the size of the block
+_MOST_TEXT = 2**30 - 2**16  # what ends in 32 bits, together with a block of as many
 _IN_PLACE = 12  # bytes of a text that stand in a view itself
 _MOST_NAMES = 1024  # SLOTS / 4 in shred.c
 
@@ -183,10 +185,12 @@ class Room:
     def views(self, name: str, columns: int, length: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """So many columns of so many views; what stands there is anything."""
         size = columns * length * _VIEW
-        kept = self._kept.get(name)
-        if kept is None or len(kept) < size:
-            kept = self._kept[name] = np.empty(size, np.uint8)  # untouched pages of it take no memory
-        return kept[:size].reshape(columns, length, _VIEW)
+        found = self._kept.get(name)
+        if found is None or len(found) < size:
+            found = np.empty(size, np.uint8)  # untouched pages of it take no memory
+            if size <= _MOST_KEPT:
+                self._kept[name] = found
+        return found[:size].reshape(columns, length, _VIEW)
 
 
 def shred(block: bytes | memoryview, starts: np.ndarray[Any, np.dtype[np.int64]], wanted: Wanted, working: Room | None = None) -> Shredded:
@@ -211,7 +215,7 @@ def shred(block: bytes | memoryview, starts: np.ndarray[Any, np.dtype[np.int64]]
         "member_names": working.views("names", maps, room),
         "member_values": working.views("values", maps, room),
         "member_starts": np.zeros((maps, lines + 1), np.int32),
-        "side": working.views("side", 1, len(block) // _VIEW + _SIDE).reshape(-1),
+        "side": working.views("side", 1, min(len(block), _MOST_TEXT) // _VIEW + _SIDE).reshape(-1),
         "odd": np.zeros(max(lines, 1), np.bool_),
         "data": np.frombuffer(block, np.uint8),
     }

@@ -48,17 +48,19 @@ def blocks(path: Path, size: int = BLOCK_BYTES) -> Iterator[memoryview]:
     with _opened(path) as file:
         # A small file needs no large buffer; hardly one is packed tighter than this.
         size = max(1, min(size, _SMALLEST + _TIGHTEST * path.stat().st_size))
-        block, used = _room(size), 0
-        while (used := _filled(file, block, used)) == len(block):
-            cut = _end_of_lines(block)
-            rest = block[cut:]
+        block, used, more = _room(size), 0, True
+        while more:
+            if len(block) < used + size:
+                block = _moved(
+                    block[:used], _room(max(used + size, 2 * used))
+                )  # twice: copying a long line takes no longer than reading it
+            filled = _filled(file, block[: used + size], used)
+            more = filled == used + size
+            cut = _end_of_lines(block, used, filled) if more else filled
             if cut:
                 yield block[:cut]
-            used = len(rest)
-            block = _room(used + max(used, size) if cut else 2 * used)  # twice for a line that is longer
-            block[:used] = rest
-        if used:
-            yield block[:used]
+                block = _moved(block[cut:filled], _room(filled - cut + size))
+            used = filled - cut
 
 
 def _room(size: int) -> memoryview:
@@ -73,14 +75,19 @@ def _filled(file: BufferedIOBase, block: memoryview, used: int) -> int:
     return used
 
 
-def _end_of_lines(block: memoryview) -> int:
-    """The place behind the last line feed; 0 where there is none."""
-    end = len(block)
-    while end:
-        start = max(0, end - _SMALLEST)
-        if found := bytes(block[start:end]).rfind(b"\n") + 1:
-            return start + found
-        end = start
+def _moved(some: memoryview, block: memoryview) -> memoryview:
+    """A block that begins with some bytes of another one."""
+    block[: len(some)] = some
+    return block
+
+
+def _end_of_lines(block: memoryview, start: int, end: int) -> int:
+    """The place behind the last line feed between two places; 0 where there is none."""
+    while end > start:
+        first = max(start, end - _SMALLEST)
+        if found := bytes(block[first:end]).rfind(b"\n") + 1:
+            return first + found
+        end = first
     return 0
 
 

@@ -35,6 +35,7 @@ class ReadColumns:
         found = {name: whole(records[column]) for name, column in self.same.items()}
         found |= {name: _counted(whole(records[column])) for name, column in self.counted.items()}
         there, wanted = _numbered(records, records), _numbered(mapped, records)
+        assert bool((np.diff(there) > 0).all()), "records are in the order of loads, members and lines"
         if not np.array_equal(there, wanted):
             # Some may be left out, and threads bring them out of their order.
             places = pa.array(np.searchsorted(there, wanted))

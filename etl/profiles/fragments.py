@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import pyarrow as pa
@@ -10,7 +9,7 @@ import pyarrow as pa
 from etl.engines.local import Connection
 from etl.engines.sorting import groups_by
 from etl.engines.sql import identifier, named, quote
-from etl.mapping.model import GUARD_VALUES
+from etl.mapping.pii import is_guard
 from etl.profiles.columns import merge_columns
 from etl.profiles.fields import StreamFields
 from etl.profiles.merge import Times
@@ -25,9 +24,7 @@ def id_column(namespace: str) -> str:
 
 def guarded(value: str) -> str:
     """SQL that is null for values that identify nobody."""
-    # A list of so many values would be joined, and a join costs each column that goes past it.
-    guards = "|".join(map(re.escape, GUARD_VALUES))
-    return f"CASE WHEN regexp_full_match(lower(trim({value})), {quote(guards)}) THEN NULL ELSE {value} END"
+    return f"CASE WHEN {is_guard(value)} THEN NULL ELSE {value} END"
 
 
 def identified_query(mapped: str, fields: StreamFields) -> str:

@@ -73,7 +73,8 @@ class Gathered:
                 if not self._schema.names:
                     self._schema = self._merged(reader.schema.empty_table()).schema
                 while (batch := next(reader, None)) is not None:
-                    self._hold(pa.Table.from_batches([batch]))
+                    if len(batch):
+                        self._hold(pa.Table.from_batches([batch]))
                     del batch
                     self._make_room()
         if self._has_put_away:
@@ -86,7 +87,7 @@ class Gathered:
         if self._has_put_away:
             with self._path.open("rb") as file:
                 held = [_read(file, place) for place in self._places[number]]
-        return self._merged(_together(held)).drop_columns(_PART)
+        return self._merged(_together(held)).cast(self._schema).drop_columns(_PART)
 
     def close(self) -> None:
         self._merging.close()

@@ -68,8 +68,8 @@ def published_column(field: ProfileField) -> str:
 
 
 class Times(Enum):
-    """What is known of the times of the values to be merged: each row stores them, field by field, or they are the record's
-    `_time`."""
+    """What is known of the times of the values to be merged: each row stores them, field by field (or they are its `_last`), or
+    they are the record's `_time`."""
 
     STORED = "stored"
     OF_RECORDS = "of records"

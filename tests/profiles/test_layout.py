@@ -105,6 +105,21 @@ def test_rows_are_cut_into_ranges(lake: Lake, tmp_path: Path) -> None:
     assert lakes.read(lake) == people
 
 
+def test_a_file_of_the_base_holds_several_ranges_of_what_was_put_away(tmp_path: Path) -> None:
+    lake, mapping = Lake(tmp_path / "lake"), mapping_in(tmp_path)
+    lake.ensure_writable()
+    for hour in range(12):
+        seen = [record(hour * 100 + n, None, f"d{n}", f"city {hour}") for n in range(20) if n % (hour + 1) < 3]
+        lakes.load(lake, mapping, {hour: seen})
+    # 11 ranges are put away for some 110 contributions of 20 people, whose rows make files of about 5.
+    build_profiles(lake, sizes=Sizes(rows=10))
+    assert {int(file.partition["bucket"]) for file in files_of(lake.profiles)} == {0, 1, 2, 3}
+    people = lakes.read(lake)
+    assert len(people) == 20
+    build_profiles(lake, full=True)
+    assert lakes.read(lake) == people
+
+
 def test_recent_files_become_one(lake: Lake, tmp_path: Path) -> None:
     people = lakes.read(lake)
     lakes.load(lake, mapping_in(tmp_path), {3: [record(40, None, "d12", "Rome")]})
