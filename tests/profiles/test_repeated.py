@@ -68,7 +68,7 @@ class _Counting(Lake):
     made: list[str] = field(default_factory=list)
 
     @contextmanager
-    def workspace(self) -> Iterator[Workspace]:
-        with super().workspace() as (connection, scratch):
+    def workspace(self, *, little: bool = False) -> Iterator[Workspace]:
+        with super().workspace(little=little) as (connection, scratch):
             yield connection, scratch
             self.made.extend(path.name for path in scratch.glob("counted.*"))
