@@ -18,7 +18,8 @@ from etl.profiles.gathered import Gathered
 from etl.profiles.packing import PACKED_IDENTIFIERS, packed_identifiers, stored_query, stored_types
 from etl.profiles.stored import IDENTIFIERS, PROFILES, short_hash
 
-_ROWS_OF_A_PROFILE = 2
+# A row that is written, its maps as texts beside them, takes as much memory as so many contributions.
+_ROWS_OF_A_PROFILE = 3
 _NOBODY = "SELECT '' AS profile_id, FALSE AS _quarantined WHERE FALSE"
 _IDENTIFIERS = "STRUCT(namespace VARCHAR, value VARCHAR, first_seen TIMESTAMPTZ)[]"
 

