@@ -51,9 +51,8 @@ def blocks(path: Path, size: int = BLOCK_BYTES) -> Iterator[memoryview]:
         block, used, more = _room(size), 0, True
         while more:
             if len(block) < used + size:
-                block = _moved(
-                    block[:used], _room(max(used + size, 2 * used))
-                )  # twice: copying a long line takes no longer than reading it
+                # Twice as much, or a long line is copied again and again.
+                block = _moved(block[:used], _room(max(used + size, 2 * used)))
             filled = _filled(file, block[: used + size], used)
             more = filled == used + size
             cut = _end_of_lines(block, used, filled) if more else filled
