@@ -14,6 +14,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "xxh64.h"
+
 #define DEEPEST 32
 #define LONGEST_PATH 4096
 #define MOST_NAMES 512
@@ -53,6 +55,7 @@ typedef struct {
     int64_t wanted;
     /* Columns of texts and values have room for `lines` each (and a bit each: null or not), those of members for `room`. */
     View *whole; /* the lines that were taken */
+    uint64_t *hashes; /* of them, XXH64 */
     View *texts;
     uint8_t *text_bits;
     int64_t *read; /* the values: microseconds since 1970, ints, 0 or 1, or the bits of doubles */
@@ -764,7 +767,9 @@ int32_t profilemill_shred(Work *work) {
         /* The ends of texts are 32-bit integers. */
         work->odd[line] = work->starts[line + 1] > INT32_MAX / 2 || !take_line(work, line, row, slots, seen, &before);
         if (!work->odd[line]) {
-            put(work, work->whole + row, (Text){work->data + work->starts[line], work->data + work->starts[line + 1], false});
+            Text whole = {work->data + work->starts[line], work->data + work->starts[line + 1], false};
+            put(work, work->whole + row, whole);
+            work->hashes[row] = xxh64(whole.start, whole.end);
             work->rows++;
             continue;
         }
@@ -808,4 +813,4 @@ int64_t profilemill_line_starts(Place data, int64_t size, int64_t *starts) {
 }
 
 /* What this file and its caller must agree on. */
-int32_t profilemill_shred_version(void) { return 3; }
+int32_t profilemill_shred_version(void) { return 4; }

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 LIBRARY = Path(__file__).with_name("_shred.so")
-_VERSION = 3
+_VERSION = 4
 _LEAST_BYTES_OF_A_MEMBER = 6  # `"a":1,`
 _VIEW = 16
 _MOST_KEPT = 256 * 1024 * 1024  # bytes of one kind of views: a block with one very long line has room for many
@@ -90,10 +90,12 @@ class _Layout:
 
 @dataclass(frozen=True)
 class Shredded:
-    """The lines that were taken, in their order: themselves; texts (or null) and maps of flat members by name of the
-    wanted member; values (null for no text and for an empty one; bools as 0 and 1). `odd`: by line, whether it was left out."""
+    """The lines that were taken, in their order: themselves, as views of the block; their hashes (XXH64); texts (or null) and maps
+    of flat members by name of the wanted member; values (null for no text and for an empty one; bools as 0 and 1). `odd`: by
+    line, whether it was left out."""
 
     lines: pa.Array
+    hashes: np.ndarray[Any, np.dtype[np.uint64]]
     texts: dict[str, pa.Array]
     members: dict[str, pa.Array]
     values: dict[tuple[str, Read], pa.Array]
@@ -115,6 +117,7 @@ class _Work(ctypes.Structure):
         ("value_ends", ctypes.c_void_p),
         ("wanted", ctypes.c_int64),
         ("whole", ctypes.c_void_p),
+        ("hashes", ctypes.c_void_p),
         ("texts", ctypes.c_void_p),
         ("text_bits", ctypes.c_void_p),
         ("read", ctypes.c_void_p),
@@ -182,15 +185,23 @@ class Room:
     def __init__(self) -> None:
         self._kept: dict[str, np.ndarray[Any, np.dtype[np.uint8]]] = {}
 
+    def block(self, size: int) -> memoryview:
+        """At least so many bytes of anything, the same ones every time."""
+        return self._of("block", size).data
+
     def views(self, name: str, columns: int, length: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """So many columns of so many views; what stands there is anything."""
         size = columns * length * _VIEW
+        return self._of(name, size)[:size].reshape(columns, length, _VIEW)
+
+    def _of(self, name: str, size: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
         found = self._kept.get(name)
         if found is None or len(found) < size:
-            found = np.empty(size, np.uint8)  # untouched pages of it take no memory
+            # Blocks differ a little in size. Untouched pages take no memory.
+            found = np.empty(1 << (size - 1).bit_length() if size else 0, np.uint8)
             if size <= _MOST_KEPT:
                 self._kept[name] = found
-        return found[:size].reshape(columns, length, _VIEW)
+        return found
 
 
 def shred(block: bytes | memoryview, starts: np.ndarray[Any, np.dtype[np.int64]], wanted: Wanted, working: Room | None = None) -> Shredded:
@@ -208,6 +219,7 @@ def shred(block: bytes | memoryview, starts: np.ndarray[Any, np.dtype[np.int64]]
         "starts": np.ascontiguousarray(starts, np.int64),
         **layout.arrays,
         "whole": np.empty((lines, _VIEW), np.uint8),
+        "hashes": np.empty(lines, np.uint64),
         "texts": working.views("texts", names - maps, lines),
         "text_bits": np.zeros((names - maps, bits), np.uint8),
         "read": np.empty((len(values), lines), np.int64),
@@ -251,6 +263,7 @@ def shred(block: bytes | memoryview, starts: np.ndarray[Any, np.dtype[np.int64]]
 
     return Shredded(
         lines=pa.Array.from_buffers(pa.string_view(), rows, whole),
+        hashes=arrays["hashes"][:rows],
         texts={name: texts(arrays["texts"][n], rows, arrays["text_bits"][n]) for name, n in layout.texts},
         values={one: read(n) for n, one in enumerate(values)},
         members={name: members(n) for name, n in layout.maps},

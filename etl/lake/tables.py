@@ -140,7 +140,7 @@ def parquet_options(schema: pa.Schema, ordered: Collection[str] | None = None) -
     maps and lists, a least and a greatest value tell nobody where to look."""
     flat = [column for column in schema if not pa.types.is_nested(column.type)]
     told = [column.name for column in flat if ordered is None or column.name in ordered or not pa.types.is_string(column.type)]
-    return {"compression": "zstd", "compression_level": 1, "use_dictionary": False, "write_statistics": told}
+    return {"compression": "lz4", "use_dictionary": False, "write_statistics": told}
 
 
 def with_partition(schema: pa.Schema, table: Table) -> pa.Schema:

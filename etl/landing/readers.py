@@ -20,8 +20,10 @@ from etl.gunzip import DAMAGED, gunzip
 SCHEMA = pa.schema([("load_ix", pa.int32()), ("member_ix", pa.int32()), ("line", pa.int64()), ("text", pa.large_string())])
 
 # What is in memory of a member at once.
-BLOCK_BYTES = 8 * 1024 * 1024
+BLOCK_BYTES = 24 * 1024 * 1024
 _SMALLEST, _TIGHTEST = 64 * 1024, 24
+# A gzip reader makes as many bytes of its own and copies them: few enough that they are the same ones every time.
+_AT_ONCE = 256 * 1024
 Starts = np.ndarray[Any, np.dtype[np.int64]]
 _LINE_FEED = 10
 _BOM = b"\xef\xbb\xbf"
@@ -40,36 +42,39 @@ def inflate(path: Path) -> bytes:
         return file.read()
 
 
-def blocks(path: Path, size: int = BLOCK_BYTES) -> Iterator[memoryview]:
+def _room(size: int) -> memoryview:
+    """So many bytes of anything; untouched pages take no memory, and touched ones come in large pieces."""
+    return np.empty(size, np.uint8).data
+
+
+def blocks(path: Path, size: int = BLOCK_BYTES, room: Callable[[int], memoryview] = _room) -> Iterator[memoryview]:
     """The bytes of a file, gunzipped, in blocks of whole lines, about `size` bytes each; only the last may end without a line feed.
+
+    `room` gives at least so many bytes to write into. Where those are the same every time, a block is there until the next one
+    is asked for.
 
     Raises DamagedDownload as `inflate` does, after the blocks before the damage.
     """
     with _opened(path) as file:
         # A small file needs no large buffer; hardly one is packed tighter than this.
         size = max(1, min(size, _SMALLEST + _TIGHTEST * path.stat().st_size))
-        block, used, more = _room(size), 0, True
+        block, used, more = room(size), 0, True
         while more:
             if len(block) < used + size:
                 # Twice as much, or a long line is copied again and again.
-                block = _moved(block[:used], _room(max(used + size, 2 * used)))
+                block = _moved(block[:used], room(max(used + size, 2 * used)))
             filled = _filled(file, block[: used + size], used)
             more = filled == used + size
             cut = _end_of_lines(block, used, filled) if more else filled
             if cut:
                 yield block[:cut]
-                block = _moved(block[cut:filled], _room(filled - cut + size))
+                block = _moved(block[cut:filled], room(filled - cut + size))
             used = filled - cut
-
-
-def _room(size: int) -> memoryview:
-    """So many bytes of anything; untouched pages take no memory, and touched ones come in large pieces."""
-    return np.empty(size, np.uint8).data
 
 
 def _filled(file: BufferedIOBase, block: memoryview, used: int) -> int:
     """Reads into a block behind what is used of it; how much then is, less than all of it at the end of the file alone."""
-    while used < len(block) and (read := file.readinto(block[used:])):
+    while used < len(block) and (read := file.readinto(block[used : used + _AT_ONCE])):
         used += read
     return used
 
@@ -111,24 +116,27 @@ class Block:
         return self.broken.get(n) or bytes(self.data[self.starts[n] : self.starts[n + 1]])
 
 
-def text_blocks(path: Path, size: int = BLOCK_BYTES, starts_of: Callable[[memoryview], Starts] | None = None) -> Iterator[Block]:
-    """The lines of a file, gunzipped, in blocks of about `size` bytes, without a BOM. Raises DamagedDownload as `blocks` does.
-    `starts_of` finds where lines start, as `line_starts` does, for who has a faster way."""
+def text_blocks(
+    path: Path,
+    size: int = BLOCK_BYTES,
+    starts_of: Callable[[memoryview], Starts] | None = None,
+    room: Callable[[int], memoryview] = _room,
+) -> Iterator[Block]:
+    """The lines of a file, gunzipped, in blocks of about `size` bytes, without a BOM. Raises DamagedDownload as `blocks` does,
+    which `room` is for. `starts_of` finds where lines start, as `line_starts` does, for who has a faster way."""
     before = 0
-    for data in blocks(path, size):
+    for data in blocks(path, size, room):
         block = data[len(_BOM) :] if before == 0 and data[: len(_BOM)] == _BOM else data
         if not block:
             continue
         if block[-1] != _LINE_FEED:
-            block = memoryview(bytes(block) + b"\n")
+            block = memoryview(bytearray(block) + b"\n")
         starts = (starts_of or line_starts)(block)
         broken: dict[int, bytes] = {}
         if not _is_text(_texts(np.array([0, len(block)], np.int64), block)):
             broken = {n: bytes(block[starts[n] : starts[n + 1]]) for n in _broken(_texts(starts, block))}
-            blanked = bytearray(block)
             for n, part in broken.items():
-                blanked[starts[n] : starts[n + 1]] = b" " * (len(part) - 1) + b"\n"
-            block = memoryview(bytes(blanked))
+                block[starts[n] : starts[n + 1]] = b" " * (len(part) - 1) + b"\n"
         yield Block(block, starts, before, broken)
         before += len(starts) - 1
 

@@ -12,8 +12,10 @@ flags. A name of the level below costs DuckDB nothing, where the alias of a neig
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import pyarrow as pa
 
@@ -38,6 +40,8 @@ JSON_BUT_NOT_OBJECT = f"NOT {_STARTS_AS_OBJECT}"
 _UPLOAD_TIME = parse("server_upload_time")
 _NO_TIME = "CAST(NULL AS BIGINT)"
 _NEVER = "FALSE"
+_NO_TEXT = "CAST(NULL AS VARCHAR)"
+_TEXT = re.compile(r"\btext\b")
 
 
 @dataclass(frozen=True)
@@ -67,14 +71,19 @@ class Plan:
         """The whole statement over the table or query `records`. With `all_json` every line is taken to be JSON, which
         saves a look at each: the statement fails where one is not. With `with_misfits` there is a column `_text` too:
         the record's text, where a value of it did not fit. Columns named in `without` are left out."""
-        chosen = {name: sql for name, sql in self.selected.items() if name not in without} | ({"_text": "text"} if with_misfits else {})
+        chosen = {name: sql for name, sql in self.selected.items() if name not in without} | ({"_text": "text" if self.misfits else _NO_TEXT} if with_misfits else {})
         columns = ",\n    ".join(f"{sql} AS {identifier(name)}" for name, sql in chosen.items())
         source = _over(self.values, self._guarded(records, all_json))
         found = f"SELECT load_ix, member_ix, line, _time, _key,\n    {columns}\nFROM {source}"
-        if not with_misfits:
+        if not (with_misfits and self.misfits):
             return found
-        any_misfit = " OR ".join(identifier("_misfit_" + name) for name in self.misfits) or _NEVER
+        any_misfit = " OR ".join(identifier("_misfit_" + name) for name in self.misfits)
         return f"SELECT * REPLACE (CASE WHEN {any_misfit} THEN _text END AS _text)\nFROM ({found})"
+
+    @cached_property
+    def reads_text(self) -> bool:
+        """Whether the statement reads the records' texts, and not their columns alone."""
+        return bool(_TEXT.search(self.query("records", with_misfits=True)))
 
     def raws(self, records: str, fields: Sequence[str]) -> str:
         """SQL for the raw texts of some of the `misfits`: `load_ix`, `member_ix`, `line`, and a column of each field's name."""

@@ -26,7 +26,7 @@ from etl.mapping import Mapping, udfs
 from etl.pipeline.counting import LoadCounts, fields_from, fields_text
 from etl.pipeline.load_files import LoadFiles
 from etl.pipeline.mapped_records import MAPPED_BYTES, Plans, plans_of
-from etl.pipeline.reading import Digest, Digests
+from etl.pipeline.reading import Digest, Digests, hashes_of
 from etl.profiles import sums
 from etl.profiles.fields import of_mapping, remember
 from etl.profiles.privacy import load_suppression
@@ -66,13 +66,13 @@ def ingest(settings: Ingest, landed: Sequence[Landed]) -> ImportReport:
     return report
 
 
-def digests_of(connection: Connection, landed: Sequence[Landed], chosen: Iterable[int]) -> dict[int, Digest]:
+def digests_of(landed: Sequence[Landed], chosen: Iterable[int]) -> dict[int, Digest]:
     """Lines and digest of attempts, by their place."""
     chosen = list(chosen)
-    digests = Digests(connection)
+    digests = Digests()
     for ix in chosen:
         for table in records_of(landed[ix], ix):
-            digests.add(table)
+            digests.add(ix, hashes_of(table))
     return digests.of(chosen)
 
 
@@ -92,7 +92,7 @@ class _Batch:
         before = current_loads(self.lake, connection=self.connection)
         # What is loaded already is compared before it is mapped; most of it is as it was.
         known = [] if self.settings.remap else [ix for ix, one in enumerate(self.landed) if str(one.load) in before]
-        digests = digests_of(self.connection, self.landed, known)
+        digests = digests_of(self.landed, known)
         kept = [ix for ix, one in enumerate(self.landed) if ix not in digests or self._is_news(one, digests[ix], before)]
         committed = self._load(kept, before) if kept else []
         # Only attempts that are known to be out: another run may be about to load its own of the same hour.
@@ -195,10 +195,9 @@ class _Batch:
 def contents_of(settings: Ingest, landed: Sequence[Landed]) -> list[tuple[int, str]]:
     """The lines and the digest of each attempt, as its row in `loads` has them."""
     found: list[tuple[int, str]] = []
-    with settings.lake.workspace() as workspace:
-        for batch in _batches(landed):
-            digests = digests_of(workspace[0], batch, range(len(batch)))
-            found += [(digests[ix].lines, digests[ix].digest) for ix in range(len(batch))]
+    for batch in _batches(landed):
+        digests = digests_of(batch, range(len(batch)))
+        found += [(digests[ix].lines, digests[ix].digest) for ix in range(len(batch))]
     return found
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 
 import pyarrow as pa
 
@@ -64,7 +65,7 @@ class MappedRecords:
         self._rows = Spool(scratch, at_once)
         self._first: pa.Schema | None = None
         self._rejects = Spool(scratch, at_once)
-        self._digests = Digests(self._connection)
+        self._digests = Digests()
         loads = {
             "load_ix": pa.array(range(len(times)), pa.int32()),
             "fallback_time": pa.array([time.astimezone(UTC) for time in times], pa.timestamp("us", tz="UTC")),
@@ -77,6 +78,7 @@ class MappedRecords:
             self._map()
         self._bytes += piece.size
         self.size += piece.size
+        self._digests.add(piece.load_ix, piece.hashes)
         if piece.taken is not None:
             self._taken.append(piece.taken)
         if piece.rest.num_rows:
@@ -103,9 +105,7 @@ class MappedRecords:
             self._map_rest(pa.concat_tables(rest), beside=bool(taken))
 
     def _map_taken(self, records: pa.Table) -> None:
-        self._digests.add(records)
-        statement = self._statement("taken", self._plans.shredded, all_json=True, read=self._read)
-        words = set(_WORD.findall(statement))
+        statement, words = self._of_taken
         self._connection.register("taken", records.select([name for name in records.column_names if name in words]))
         # The rows then come in their order, so that nothing needs to be put into it again.
         with one_thread(self._connection):
@@ -115,7 +115,6 @@ class MappedRecords:
 
     def _map_rest(self, records: pa.Table, *, beside: bool) -> None:
         """Lines that no kernel took: `beside` those that one did, most are no JSON at all, so each is looked at first."""
-        self._digests.add(records)
         self._connection.register("rest", records)
         not_object = NOT_OBJECT
         if beside:
@@ -147,6 +146,12 @@ class MappedRecords:
         # So that the rows of one load mostly stay together.
         with in_order(self._connection):
             return arrow(self._connection, self._statement(records, how, all_json=all_json))
+
+    @cached_property
+    def _of_taken(self) -> tuple[str, set[str]]:
+        """The statement for shredded lines, and the words in it: it reads no columns but these."""
+        statement = self._statement("taken", self._plans.shredded, all_json=True, read=self._read)
+        return statement, set(_WORD.findall(statement))
 
     def _statement(self, records: str, how: Plan, *, all_json: bool, read: ReadColumns = _NOTHING) -> str:
         """SQL for mapped rows, but for the columns that were read."""

@@ -6,29 +6,33 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from xxhash import xxh64_intdigest
 
 from etl.engines import shred
-from etl.engines.local import Connection, arrow
-from etl.engines.sorting import Ints, sorted_by, starts_of
 from etl.landing.manifest import Landed
 from etl.landing.members import is_table, records_of_member
 from etl.landing.readers import BLOCK_BYTES, Block, text_blocks, texts
 from etl.mapping.plan import Plan, shredded_table
 
 _TIME = pa.timestamp("us", tz="UTC")
+Hashes = np.ndarray[Any, np.dtype[np.uint64]]
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Some records of a member, `size` bytes of text. `taken`: for the plan of shredded lines, if any; `rest`: the others, as
-    `readers.SCHEMA` has them."""
+    """Some records of a member of the load `load_ix`, `size` bytes of text. `taken`: for the plan of shredded lines, if any; `rest`:
+    the others, as `readers.SCHEMA` has them. `hashes` are those of all of them, in no order."""
 
+    load_ix: int
     taken: pa.Table | None
     rest: pa.Table
     size: int
+    hashes: Hashes
 
 
 def pieces_of(
@@ -44,18 +48,20 @@ def pieces_of(
     for member_ix, member in enumerate(landed.members):
         if is_table(landed, member) or not fast:
             for table in records_of_member(landed, load_ix, member_ix, size):
-                yield from _sliced(table, size)
+                yield from _sliced(table, load_ix, size)
             continue
-        for block in text_blocks(landed.folder / member, size, starts_of=shred.line_starts):
+        # What is made of a block does not need it, unless it is the texts themselves.
+        room = {} if plan.reads_text else {"room": working.block}
+        for block in text_blocks(landed.folder / member, size, starts_of=shred.line_starts, **room):
             yield _shredded(landed, block, load_ix, member_ix, plan, working)
 
 
-def _sliced(records: pa.Table, most_bytes: int) -> Iterator[Piece]:
+def _sliced(records: pa.Table, load_ix: int, most_bytes: int) -> Iterator[Piece]:
     """Records as pieces of about so many bytes: a table of a cohort's members comes as one."""
     rows = max(1, len(records) * most_bytes // max(records.nbytes, 1))
     for start in range(0, len(records), rows):
         some = records.slice(start, rows)
-        yield Piece(None, some, some.nbytes)
+        yield Piece(load_ix, None, some, some.nbytes, hashes_of(some))
 
 
 def _shredded(landed: Landed, block: Block, load_ix: int, member_ix: int, plan: Plan, working: shred.Room) -> Piece:
@@ -67,13 +73,26 @@ def _shredded(landed: Landed, block: Block, load_ix: int, member_ix: int, plan: 
         "load_ix": pa.array(np.full(len(taken), load_ix, np.int32)),
         "member_ix": pa.array(np.full(len(taken), member_ix, np.int32)),
         "line": pa.array(taken),
-        "text": found.lines,
         "fallback_time": pa.repeat(pa.scalar(landed.time.astimezone(UTC), _TIME), len(taken)),
-    }
+    } | ({"text": found.lines} if plan.reads_text else {})
     rest = texts(
         ((int(numbers[n]), block.text(int(n))) for n in np.flatnonzero(found.odd) if not block.is_blank(int(n))), load_ix, member_ix
     )
-    return Piece(shredded_table(plan, found, columns) if len(taken) else None, rest, len(block.data))
+    hashes = np.concatenate([found.hashes, hashes_of(rest)])
+    return Piece(load_ix, shredded_table(plan, found, columns) if len(taken) else None, rest, len(block.data), hashes)
+
+
+def hashes_of(records: pa.Table) -> Hashes:
+    """The hashes of records of `readers.SCHEMA`."""
+    found: list[int] = []
+    for chunk in records["text"].chunks:
+        _, offsets, data = chunk.buffers()
+        if not len(chunk):
+            continue
+        ends = np.frombuffer(offsets, np.int64)[chunk.offset : chunk.offset + len(chunk) + 1].tolist()
+        texts_ = memoryview(data)
+        found += [xxh64_intdigest(texts_[start:end]) for start, end in pairwise(ends)]
+    return np.array(found, np.uint64)
 
 
 @dataclass(frozen=True)
@@ -86,30 +105,16 @@ class Digest:
 
 
 class Digests:
-    """Collects the hashes of records."""
+    """Collects the hashes of records, by the place of their attempt."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._loads: list[Ints] = []
-        self._hashes: list[np.ndarray[tuple[int], np.dtype[np.uint64]]] = []
+    def __init__(self) -> None:
+        self._hashes: dict[int, list[Hashes]] = {}
 
-    def add(self, records: pa.Table) -> None:
-        """Records of `readers.SCHEMA` or of a plan for shredded lines."""
-        self._connection.register("hashed", records.select(["load_ix", "text"]))
-        found = arrow(self._connection, "SELECT load_ix, hash(text) AS h FROM hashed")
-        self._connection.unregister("hashed")
-        self._loads.append(found["load_ix"].to_numpy().astype(np.int64))
-        self._hashes.append(found["h"].to_numpy())
+    def add(self, load_ix: int, hashes: Hashes) -> None:
+        self._hashes.setdefault(load_ix, []).append(hashes)
 
     def of(self, chosen: Iterable[int]) -> dict[int, Digest]:
-        """The digests of attempts by their place; those without a record have one too."""
-        found = dict.fromkeys(chosen, Digest(0, hashlib.sha256().hexdigest()))
-        if self._loads:
-            loads, hashes = np.concatenate(self._loads), np.concatenate(self._hashes)
-            order = sorted_by(loads)
-            loads, hashes = loads[order], hashes[order]
-            starts = starts_of(loads)
-            for ix, of_load in zip(loads[starts].tolist(), np.split(hashes, starts[1:]), strict=False):
-                content = np.sort(of_load).astype("<u8").tobytes()
-                found[ix] = Digest(len(of_load), hashlib.sha256(content).hexdigest())
-        return found
+        """The digests of attempts; those without a record have one too."""
+        none = np.zeros(0, np.uint64)
+        found = {ix: np.sort(np.concatenate([none, *self._hashes.get(ix, [])])) for ix in chosen}
+        return {ix: Digest(len(hashes), hashlib.sha256(hashes.astype("<u8").tobytes()).hexdigest()) for ix, hashes in found.items()}
