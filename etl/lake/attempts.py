@@ -34,6 +34,12 @@ def rows_of(table: Table, attempts: Iterable[str], files: Iterable[DataFile] | N
     return f"(SELECT * FROM {source} WHERE _attempt IN ({', '.join(quote(attempt) for attempt in sorted(wanted))}))"
 
 
+def row_count(table: Table, attempts: Iterable[str]) -> int:
+    """How many rows the given attempts have."""
+    wanted = set(attempts)
+    return sum(file.rows for file in files_of(table) if attempt_of(file) in wanted)
+
+
 def remove_attempts(table: Table, attempts: Iterable[str]) -> int:
     """Removes the files of the given attempts in one commit; how many files."""
     gone = set(attempts)

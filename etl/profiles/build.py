@@ -15,7 +15,7 @@ from etl.engines.local import Connection, Workspace, rows
 from etl.engines.memory import give_back
 from etl.errors import LakeConflict
 from etl.groups import groups_of
-from etl.lake.attempts import remove_attempts
+from etl.lake.attempts import remove_attempts, row_count
 from etl.lake.layers import DEFAULT_SIZES, Sizes
 from etl.lake.layout import Lake
 from etl.lake.loads import Load, all_loads, in_force
@@ -28,6 +28,7 @@ from etl.profiles.companions import (
     write_identifiers,
     write_missing_changes,
 )
+from etl.profiles.contributions import Contributions, Queried, Stored
 from etl.profiles.fields import ProfileField, StreamFields, merged_fields, namespaces, stream_fields
 from etl.profiles.fragments import id_column
 from etl.profiles.merge import state_columns, state_types
@@ -114,8 +115,8 @@ class _Build:
             remove_attempts(self.lake.fragments(stream), remove)
         return self._report(BuildReport(self.number + 1, 0, loads=len(work.new), full=full, **changes))
 
-    def _prepare(self, workspace: Workspace, work: _Input, full: bool) -> tuple[Iterable[str], int]:
-        """Makes `assigned` and `touched(profile_id)`; gives queries for what to merge, by `profile_id`, and about how many rows."""
+    def _prepare(self, workspace: Workspace, work: _Input, full: bool) -> tuple[Iterable[Contributions], int]:
+        """Makes `assigned` and `touched(profile_id)`; gives what to merge, and about how many rows that is."""
         connection, _ = workspace
         self.repeats.read(connection, -1 if full else self.number)
         recounted = self.repeats.find(connection, work.in_force, work.in_force.values() if full else work.new)
@@ -126,7 +127,9 @@ class _Build:
             stored = current_profiles(self.lake)
             everybody = f"SELECT profile_id FROM {stored}" if stored else "SELECT '' AS profile_id WHERE FALSE"
             connection.execute(f"CREATE TEMP TABLE touched AS {everybody}")
-            return self._in_batches(workspace, list(work.in_force.values())), _count(connection, "every_fragment")
+            loads = list(work.in_force.values())
+            count = sum(row_count(self.lake.fragments(stream), (load.attempt for load in loads)) for stream in self.streams)
+            return self._in_batches(workspace, loads), count
         self._view(connection, "every_fragment", self.repeats.identified(connection, work.in_force.values()))
         self._fragments(workspace, "new_fragments", [*work.new, *recounted])
         self._fragments(workspace, "old_fragments", [*work.replaced, *recounted], as_stored=True)
@@ -148,48 +151,58 @@ class _Build:
         connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {' UNION ALL BY NAME '.join([self._no_fragments(), *parts])}")
 
     def _no_fragments(self) -> str:
-        ids = [f"CAST(NULL AS VARCHAR) AS {id_column(name)}" for name in self.namespaces]
-        columns = [_NO_TIMES, "'' AS _identity", "'' AS load", *ids, *self._typed_nulls()]
+        columns = [_NO_TIMES, "'' AS _identity", "'' AS load", *self._no_ids(), *self._typed_nulls()]
         return f"SELECT {', '.join(columns)} WHERE FALSE"
+
+    def _no_ids(self) -> list[str]:
+        return [f"CAST(NULL AS VARCHAR) AS {id_column(name)}" for name in self.namespaces]
 
     def _typed_nulls(self) -> list[str]:
         return [f"CAST(NULL AS {type_}) AS {column}" for field in self.fields for column, type_ in state_types(field).items()]
 
-    def _in_batches(self, workspace: Workspace, loads: list[Load]) -> Iterator[str]:
-        """Queries for the fragments of loads, some at a time, each to be run before the next is asked for: joined to everybody
-        at once, wide rows would be spilled, all of them."""
+    def _in_batches(self, workspace: Workspace, loads: list[Load]) -> Iterator[Contributions]:
+        """The fragments of loads, some at a time, each to be read before the next is asked for: joined to everybody at once, wide
+        rows would be spilled, all of them."""
         connection, _ = workspace
-        head_namespace, head_value = head_query(self.namespaces)
         for batch in groups_of(loads, lambda load: load.rows, most_items=_MOST_LOADS, most_size=self.sizes.rows * 4):
-            self._fragments(workspace, "batch", batch)
-            heads = f"SELECT DISTINCT {head_namespace} AS namespace, {head_value} AS value FROM batch"
-            connection.execute(
-                f"""CREATE OR REPLACE TEMP TABLE batch_assigned AS SELECT namespace, value, profile_id FROM assigned
-                SEMI JOIN ({heads}) USING (namespace, value)"""
-            )
-            yield self._assigned_fragments("batch", "batch_assigned")
+            paths, partly = self.repeats.stored(connection, batch)
+            yield Stored(paths, self._no_contributions(), self._owners)
+            if partly:
+                self._fragments(workspace, "batch", partly)
+                yield Queried(self._assigned_fragments("batch"))
 
-    def _contributions(self, connection: Connection) -> tuple[list[str], int]:
-        """Queries for the fragments of everything touched, and for what is stored of those who only grow."""
+    def _contributions(self, connection: Connection) -> tuple[list[Contributions], int]:
+        """The fragments of everything touched, and what is stored of those who only grow."""
         fragments = ("recomputed_fragments", "merged_fragments")
-        parts = [self._assigned_fragments(source) for source in fragments]
+        parts: list[Contributions] = [Queried(self._assigned_fragments(source)) for source in fragments]
         known = columns_of(connection, "held")
         state = ["h.first_seen AS _first", "h.last_seen AS _last", "h._records", *state_query("h", self.fields, known)]
         moved = f"SELECT m.profile_id, {', '.join(state)} FROM held h JOIN moved m ON m.old_id = h.profile_id"
         # Fields that are newer than what is stored are null there.
-        parts.append(f"SELECT '' AS profile_id, {', '.join([_NO_TIMES, *self._typed_nulls()])} WHERE FALSE UNION ALL BY NAME ({moved})")
+        parts.append(Queried(f"{self._no_contributions()} UNION ALL BY NAME ({moved})"))
         return parts, sum(_count(connection, source) for source in (*fragments, "moved"))
 
-    def _assigned_fragments(self, source: str, assigned: str = "assigned") -> str:
-        """SQL for fragments with the profile they belong to: that of their most trusted identifier."""
+    def _no_contributions(self) -> str:
+        return f"SELECT '' AS profile_id, {', '.join([_NO_TIMES, *self._typed_nulls()])} WHERE FALSE"
+
+    def _assigned_fragments(self, source: str) -> str:
+        """SQL for fragments with the profile they belong to."""
+        return self._owned(source, ", ".join(["a.profile_id", "_first", "_last", "_records", *state_columns(self.fields)]))
+
+    def _owners(self, source: str) -> str:
+        """SQL for the profile of each row of files of fragments."""
+        complete = f"(SELECT {', '.join(self._no_ids())} WHERE FALSE UNION ALL BY NAME SELECT * FROM {source})"
+        return self._owned(complete, "a.profile_id, filename, file_row_number")
+
+    def _owned(self, source: str, columns: str) -> str:
+        """SQL for columns of fragments `f` and the profile they belong to, `a`: that of their most trusted identifier."""
         head_namespace, head_value = head_query(self.namespaces)
-        columns = ", ".join(["_first", "_last", "_records", *state_columns(self.fields)])
         headed = f"SELECT *, {head_namespace} AS _head_namespace, {head_value} AS _head_value FROM {source}"
-        return f"""SELECT a.profile_id, {columns} FROM ({headed}) f
-            JOIN {assigned} a ON a.namespace = f._head_namespace AND a.value = f._head_value"""
+        return f"""SELECT {columns} FROM ({headed}) f
+            JOIN assigned a ON a.namespace = f._head_namespace AND a.value = f._head_value"""
 
     def _merge_and_commit(
-        self, connection: Connection, scratch: Path, work: _Input, full: bool, contributions: Iterable[str], count: int
+        self, connection: Connection, scratch: Path, work: _Input, full: bool, contributions: Iterable[Contributions], count: int
     ) -> dict[str, int]:
         self.on_step("merging profiles")
         build, table, old = self.number + 1, self.lake.profiles, files_of(self.lake.profiles)

@@ -15,10 +15,10 @@ from etl.engines.memory import give_back
 from etl.engines.sorting import groups_by, sorted_by
 from etl.lake.layers import Sizes, part_of
 from etl.profiles.columns import merge_columns
+from etl.profiles.contributions import ID, PART, Contributions
 from etl.profiles.fields import ProfileField
 from etl.profiles.merge import Times
 
-_ID, _PART = "profile_id", "_part"
 # Held in memory; some people have a thousand long properties.
 _MOST_BYTES = 64 * 1024 * 1024
 _READ_ROWS = 8192
@@ -63,19 +63,19 @@ class Gathered:
     def _has_put_away(self) -> bool:
         return any(self._places)
 
-    def take(self, queries: Iterable[str]) -> None:
-        """Runs queries for contributions, with `profile_id`, one after the other. All of them have the same columns. To be called
-        once, before the parts are asked for."""
+    def take(self, contributions: Iterable[Contributions]) -> None:
+        """Reads contributions, one after the other. All of them have the same columns. To be called once, before the parts are
+        asked for."""
+        part = part_of(ID, self._most_parts)
         with one_thread(self._reading):
-            for query in queries:
-                placed = f"SELECT *, {part_of(_ID, self._most_parts)} AS {_PART} FROM ({query})"
-                reader = self._reading.sql(placed).to_arrow_reader(min(self._at_once, _READ_ROWS))
+            for some in contributions:
+                read = some.read(self._reading, part, min(self._at_once, _READ_ROWS))
+                nothing = next(read)
                 if not self._schema.names:
-                    self._schema = self._merged(reader.schema.empty_table()).schema
-                while (batch := next(reader, None)) is not None:
-                    if len(batch):
-                        self._hold(pa.Table.from_batches([batch]))
-                    del batch
+                    self._schema = self._merged(nothing).schema
+                while (rows := next(read, None)) is not None:
+                    self._hold(rows)
+                    del rows
                     self._make_room()
         if self._has_put_away:
             self._put_away()
@@ -87,7 +87,7 @@ class Gathered:
         if self._has_put_away:
             with self._path.open("rb") as file:
                 held = [_read(file, place) for place in self._places[number]]
-        return self._merged(_together(held)).cast(self._schema).drop_columns(_PART)
+        return self._merged(_together(held)).cast(self._schema).drop_columns(PART)
 
     def close(self) -> None:
         self._merging.close()
@@ -97,7 +97,10 @@ class Gathered:
         return sum(map(len, self._held)) > rows or sum(table.nbytes for table in self._held) > size
 
     def _hold(self, rows: pa.Table) -> None:
-        self._held.append(_without_nulls(rows.select(self._schema.names).cast(self._schema)))
+        there = set(rows.column_names)
+        known = pa.schema([column for column in self._schema if column.name in there])
+        if len(rows):
+            self._held.append(_without_nulls(rows.select(known.names).cast(known)))
 
     def _make_room(self) -> None:
         if not self._holds(self._at_once, self._most_bytes):
@@ -105,7 +108,7 @@ class Gathered:
         # What the database gave takes more memory than it has to.
         self._held = [_together(self._held).combine_chunks()]
         (rows,) = self._held
-        if self._most_parts == 1 or groups_by(rows, [_ID]).count * 2 < len(rows):
+        if self._most_parts == 1 or groups_by(rows, [ID]).count * 2 < len(rows):
             self._held = [_without_nulls(self._merged(rows))]
         del rows
         if self._most_parts > 1 and self._holds(self._at_once // 2, self._most_bytes // 2):
@@ -114,10 +117,10 @@ class Gathered:
 
     def _merged(self, contributions: pa.Table) -> pa.Table:
         contributions = self._with_nulls(contributions)
-        groups = groups_by(contributions, [_ID])
+        groups = groups_by(contributions, [ID])
         merged = merge_columns(self._merging, contributions, groups, self._fields, Times.STORED)
         a_row = pa.array(groups.order[groups.starts])
-        for name in (_ID, _PART):
+        for name in (ID, PART):
             merged = merged.append_column(name, contributions[name].take(a_row))
         return merged
 
@@ -136,7 +139,7 @@ class Gathered:
             return
         (rows,) = _together(held).combine_chunks().to_batches()
         held.clear()
-        parts = rows[_PART].to_numpy().astype(np.int64)
+        parts = rows[PART].to_numpy().astype(np.int64)
         ordered = rows.take(pa.array(sorted_by(parts)))
         del rows
         ends = np.cumsum(np.bincount(parts, minlength=self._most_parts)).tolist()

@@ -96,9 +96,12 @@ class Repeats:
             if source is None:
                 continue
             connection.execute(f"CREATE OR REPLACE TEMP VIEW new_keys AS SELECT load, _key AS key FROM {source} WHERE _key IS NOT NULL")
-            # Within a load a key stands once. Hashes first: they are a third of the keys' size, and hardly any is there twice.
+            # Within a load a key stands once. Hashes first: they are a third of the keys' size, and mostly none is there twice.
             twice = "SELECT hash(key) AS h FROM new_keys GROUP BY h HAVING count(*) > 1"
-            found = f"SELECT load, key FROM new_keys WHERE hash(key) IN ({twice})"
+            connection.execute(f"CREATE OR REPLACE TEMP TABLE twice AS {twice}")
+            if others is None and not rows(connection, "SELECT 1 FROM twice LIMIT 1"):
+                continue
+            found = "SELECT load, key FROM new_keys WHERE hash(key) IN (SELECT h FROM twice)"
             if others is not None:
                 connection.execute(
                     f"""CREATE OR REPLACE TEMP TABLE met AS SELECT load, _key AS key FROM {others}
@@ -115,16 +118,28 @@ class Repeats:
         its records counted.
         """
         parts = []
-        for fields, whole, partly in self._told_apart(workspace[0], loads, as_stored=as_stored):
+        for fields, attempts, partly in self._told_apart(workspace[0], loads, as_stored=as_stored):
+            whole = rows_of(self.lake.fragments(fields.stream), attempts)
             parts += [f"SELECT * FROM {whole}"] if whole else []
             paths = ", ".join(quote(str(path)) for load in partly if (path := self._counted(workspace, load, fields)))
             parts += [f"SELECT * FROM read_parquet([{paths}], union_by_name = true)"] if paths else []
         return parts
 
+    def stored(self, connection: Connection, loads: Iterable[Load]) -> tuple[list[Path], list[Load]]:
+        """The files with fragments of loads that count as they are, and the loads in which something does not count."""
+        paths: list[Path] = []
+        others: list[Load] = []
+        for fields, attempts, partly in self._told_apart(connection, loads):
+            table = self.lake.fragments(fields.stream)
+            paths += [table.path / file.path for file in files_of(table) if attempt_of(file) in attempts]
+            others += partly
+        return paths, others
+
     def identified(self, connection: Connection, loads: Iterable[Load]) -> list[str]:
         """SQL for the same as far as identity goes: `load`, `_first`, `_records`, and id columns. Nothing is read before it is asked."""
         parts = []
-        for fields, whole, partly in self._told_apart(connection, loads):
+        for fields, attempts, partly in self._told_apart(connection, loads):
+            whole = rows_of(self.lake.fragments(fields.stream), attempts)
             ids = [id_column(name) for name in fields.by]
             parts += [f"SELECT {', '.join(['load', '_first', '_records', *ids])} FROM {whole}"] if whole else []
             if partly:
@@ -134,8 +149,8 @@ class Repeats:
 
     def _told_apart(
         self, connection: Connection, loads: Iterable[Load], *, as_stored: bool = False
-    ) -> Iterator[tuple[StreamFields, str | None, list[Load]]]:
-        """By stream: SQL for the stored fragments of loads, and the loads in which something does not count."""
+    ) -> Iterator[tuple[StreamFields, set[str], list[Load]]]:
+        """By stream: the attempts of loads whose stored fragments count, and the loads in which something does not count."""
         found = rows(connection, "SELECT DISTINCT load FROM repeated WHERE NOT counts") if not as_stored else []
         repeated = {row["load"] for row in found}
         chosen = [load for load in loads if load.rows]
@@ -144,7 +159,7 @@ class Repeats:
             there = {attempt_of(file) for file in files_of(self.lake.stream(stream))} if repeated else set()
             partly = [load for load in own if load.load in repeated and load.attempt in there]
             whole = {load.attempt for load in own} - {load.attempt for load in partly}
-            yield fields, rows_of(self.lake.fragments(stream), whole), partly
+            yield fields, whole, partly
 
     def _counted(self, workspace: Workspace, load: Load, fields: StreamFields) -> Path | None:
         """A file with the fragments of a load without records whose key counts elsewhere; None where nothing is left."""

@@ -92,12 +92,16 @@ def assign(connection: Connection, namespaces: Sequence[str]) -> None:
 
 def resolve_all(connection: Connection, source: str, namespaces: Sequence[str]) -> None:
     """`assign` for all identifiers and links of rows that have id columns and `_first`."""
-    # There are many times as many rows as identifiers, so the tables have each once.
-    nodes = f"SELECT namespace, value, min(first) AS first FROM ({nodes_query(source, namespaces)}) GROUP BY namespace, value"
+    # The rows are read once, and there are many times as many as combinations, let alone identifiers: the tables have each once.
+    ids = ", ".join(map(id_column, namespaces))
+    combined = f"SELECT {ids}, min(_first) AS _first FROM {source} GROUP BY {ids}" if ids else f"SELECT _first FROM {source} WHERE FALSE"
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE id_rows AS {combined}")
+    nodes = f"SELECT namespace, value, min(first) AS first FROM ({nodes_query('id_rows', namespaces)}) GROUP BY namespace, value"
     ends = "left_namespace, left_value, right_namespace, right_value"
-    links = f"SELECT {ends}, min(first) AS first FROM ({links_query(source, namespaces)}) GROUP BY {ends}"
+    links = f"SELECT {ends}, min(first) AS first FROM ({links_query('id_rows', namespaces)}) GROUP BY {ends}"
     connection.execute(f"CREATE OR REPLACE TEMP TABLE id_nodes AS {nodes}")
     connection.execute(f"CREATE OR REPLACE TEMP TABLE id_links AS {links}")
+    connection.execute("DROP TABLE id_rows")
     assign(connection, namespaces)
 
 

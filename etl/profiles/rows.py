@@ -12,6 +12,7 @@ import pyarrow as pa
 from etl.engines.local import Connection, rows
 from etl.lake.layers import Sizes
 from etl.lake.tables import NewFile, Table, relation, schema_of
+from etl.profiles.contributions import Contributions
 from etl.profiles.cut import Cut, cut
 from etl.profiles.fields import ProfileField
 from etl.profiles.gathered import Gathered
@@ -34,10 +35,9 @@ class Rows:
     sizes: Sizes
 
     def write(
-        self, connection: Connection, scratch: Path, table: Table, contributions: Iterable[str], count: int, *, recent: bool
+        self, connection: Connection, scratch: Path, table: Table, contributions: Iterable[Contributions], count: int, *, recent: bool
     ) -> list[NewFile]:
-        """Writes the profiles that the queries `contributions` give, about `count` rows by `profile_id`, as a base or as recent
-        files with a row for each of `touched` that is gone. Makes `fresh(profile_id, _quarantined)` of those written.
+        """Writes the profiles that `contributions` give, about `count` rows by `profile_id`, as a base or as recent files with a row for each of `touched` that is gone. Makes `fresh(profile_id, _quarantined)` of those written.
 
         `assigned` are their identifiers.
         """

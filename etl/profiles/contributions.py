@@ -1,0 +1,85 @@
+"""Where contributions to profiles come from: a query, or files of fragments as they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from etl.engines.local import Connection, arrow
+from etl.engines.sql import quote
+
+ID, PART = "profile_id", "_part"
+
+
+class Contributions(Protocol):
+    def read(self, connection: Connection, part: str, at_once: int) -> Iterator[pa.Table]:
+        """Tables with `profile_id`, `_part`, which the SQL `part` gives from it, and columns of merged rows, some of which may be
+        missing. The first has no rows and all columns. What is asked for is about `at_once` rows a table."""
+
+
+@dataclass(frozen=True)
+class Queried:
+    """The contributions that a query gives."""
+
+    query: str
+
+    def read(self, connection: Connection, part: str, at_once: int) -> Iterator[pa.Table]:
+        reader = connection.sql(f"SELECT *, {part} AS {PART} FROM ({self.query})").to_arrow_reader(at_once)
+        yield reader.schema.empty_table()
+        while (batch := next(reader, None)) is not None:
+            yield pa.Table.from_batches([batch])
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Fragments of loads that count as they are. A database needs twice as long to pass wide rows through a join as it takes to
+    read them, so that it finds but the profile of each.
+
+    `nothing` is a query with the columns of contributions, and no rows. `owners` gives SQL for `profile_id`, `filename` and
+    `file_row_number` of fragments.
+    """
+
+    paths: Sequence[Path]
+    nothing: str
+    owners: Callable[[str], str]
+
+    def read(self, connection: Connection, part: str, at_once: int) -> Iterator[pa.Table]:
+        nothing = arrow(connection, f"SELECT *, {part} AS {PART} FROM ({self.nothing})")
+        yield nothing
+        if not self.paths:
+            return
+        listed = ", ".join(quote(str(path)) for path in self.paths)
+        source = f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false, filename = true, file_row_number = true)"
+        owners = f"SELECT filename, file_row_number, {ID}, {part} AS {PART} FROM ({self.owners(source)})"
+        found = arrow(connection, f"SELECT * FROM ({owners}) ORDER BY filename, file_row_number")
+        files = found["filename"].combine_chunks().dictionary_encode()
+        numbers = files.chunk(0) if isinstance(files, pa.ChunkedArray) else files
+        places = dict(zip(numbers.dictionary.to_pylist(), range(len(numbers.dictionary)), strict=True))
+        of_file = numbers.indices.to_numpy()
+        for path in self.paths:
+            place = places.get(str(path))
+            if place is None:
+                continue
+            start, end = np.searchsorted(of_file, [place, place + 1])
+            yield from _owned(path, found.slice(start, end - start), nothing.column_names)
+
+
+def _owned(path: Path, owners: pa.Table, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """The rows of a file that have owners, in its order, which is that of `owners`."""
+    rows = owners["file_row_number"].to_numpy()
+    before = 0
+    with pq.ParquetFile(path) as file:
+        for group in range(file.num_row_groups):
+            read = file.read_row_group(group, columns=columns, use_threads=False)
+            first, last = np.searchsorted(rows, [before, before + len(read)])
+            some = rows[first:last] - before
+            kept = read if len(some) == len(read) else read.take(pa.array(some))
+            owned = owners.slice(first, last - first)
+            yield kept.append_column(ID, owned[ID]).append_column(PART, owned[PART])
+            before += len(read)
