@@ -72,6 +72,16 @@ typedef struct {
     int64_t rows, side_used;
 } Work;
 
+/* A column of texts. Rows whose bit is not set have none; without `bits` all have one. `ends` has one more than there are rows,
+ * and `texts` has room for one in place beyond the last. */
+typedef struct {
+    const View *views;
+    const uint8_t *bits;
+    int64_t rows;
+    int32_t *ends;
+    uint8_t *texts;
+} TextColumn;
+
 typedef struct {
     Place start, end;
     bool at_side;
@@ -780,26 +790,29 @@ int32_t profilemill_shred(Work *work) {
     return 0;
 }
 
-/* Where texts end when they stand one after the other, from 0 on: one more than there are rows. Rows whose bit is not set have
- * none; without `bits` all have one. */
-void profilemill_text_ends(const View *views, const uint8_t *bits, int64_t rows, int32_t *ends) {
-    int32_t end = ends[0] = 0;
-    for (int64_t row = 0; row < rows; row++) {
-        if (!bits || bits[row / 8] >> row % 8 & 1) end += (int32_t)views[row].size;
-        ends[row + 1] = end;
+/* Where the texts of each column end when they stand one after the other, from 0 on. */
+void profilemill_text_ends(const TextColumn *columns, int64_t count) {
+    for (const TextColumn *column = columns; column < columns + count; column++) {
+        int32_t end = column->ends[0] = 0;
+        for (int64_t row = 0; row < column->rows; row++) {
+            if (!column->bits || column->bits[row / 8] >> row % 8 & 1) end += (int32_t)column->views[row].size;
+            column->ends[row + 1] = end;
+        }
     }
 }
 
-/* Puts texts one after the other; `texts` has room for one in place beyond the last. */
-void profilemill_copy_texts(const Work *work, const View *views, const int32_t *ends, int64_t rows, uint8_t *texts) {
-    for (int64_t row = 0; row < rows; row++) {
-        const View *view = views + row;
-        size_t size = (size_t)(ends[row + 1] - ends[row]);
-        if (!size) continue;
-        /* A fixed size is one instruction. */
-        if (size <= sizeof view->inside) memcpy(texts + ends[row], view->inside, sizeof view->inside);
-        else memcpy(texts + ends[row], (view->outside.buffer ? work->side : work->data) + view->outside.offset, size);
-    }
+/* Puts the texts of each column one after the other. */
+void profilemill_copy_texts(const Work *work, const TextColumn *columns, int64_t count) {
+    for (const TextColumn *column = columns; column < columns + count; column++)
+        for (int64_t row = 0; row < column->rows; row++) {
+            const View *view = column->views + row;
+            uint8_t *text = column->texts + column->ends[row];
+            size_t size = (size_t)(column->ends[row + 1] - column->ends[row]);
+            if (!size) continue;
+            /* A fixed size is one instruction. */
+            if (size <= sizeof view->inside) memcpy(text, view->inside, sizeof view->inside);
+            else memcpy(text, (view->outside.buffer ? work->side : work->data) + view->outside.offset, size);
+        }
 }
 
 /* Where each line starts, and where the last one ends; how many these are. The data ends with a line feed, and `starts` has

@@ -7,7 +7,7 @@ where it could not be built.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache, cached_property
@@ -162,12 +162,12 @@ def takes(wanted: Wanted) -> bool:
     return is_built() and len(wanted.uses) <= _MOST_NAMES
 
 
-def line_starts(data: bytes | memoryview) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Where each line of `data` starts, and where the last one ends; `data` ends with a line feed.
+def line_starts(data: bytes | memoryview, working: Room | None = None) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Where each line of `data` starts, and where the last one ends; `data` ends with a line feed. Works in `working`.
 
     Raises RuntimeError where the kernel is not built.
     """
-    starts = np.empty(len(data) + 1, np.int64)  # untouched pages of it take no memory
+    starts = (working or Room()).numbers("starts", len(data) + 1)
     count = _built().profilemill_line_starts(_at(np.frombuffer(data, np.uint8)), ctypes.c_int64(len(data)), _at(starts))
     return starts[:count].copy()
 
@@ -188,6 +188,10 @@ class Room:
     def block(self, size: int) -> memoryview:
         """At least so many bytes of anything, the same ones every time."""
         return self._of("block", size).data
+
+    def numbers(self, name: str, length: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """So many integers; what stands there is anything."""
+        return self._of(name, length * 8)[: length * 8].view(np.int64)
 
     def views(self, name: str, columns: int, length: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """So many columns of so many views; what stands there is anything."""
@@ -239,22 +243,19 @@ def shred(block: bytes | memoryview, starts: np.ndarray[Any, np.dtype[np.int64]]
     rows = int(work.rows)
     whole = [None, pa.py_buffer(arrays["whole"][:rows]), pa.py_buffer(block)]
 
-    def texts(views: np.ndarray[Any, Any], count: int, valid: np.ndarray[Any, Any] | None = None) -> pa.Array:
-        """Copies: whoever keeps a column does not keep the block, and null is not to be known by a look beside the views."""
-        ends, size = np.empty(count + 1, np.int32), ctypes.c_int64(count)
-        library.profilemill_text_ends(_at(views), None if valid is None else _at(valid), size, _at(ends))
-        found = np.empty(int(ends[-1]) + _IN_PLACE, np.uint8)
-        library.profilemill_copy_texts(ctypes.byref(work), _at(views), _at(ends), size, _at(found))
-        nulls = None if valid is None else pa.py_buffer(valid)
-        return pa.Array.from_buffers(pa.string(), count, [nulls, pa.py_buffer(ends), pa.py_buffer(found)])
+    bits_ = pa.py_buffer(arrays["text_bits"])
+    columns = [_Texts(arrays["texts"][n], rows, bits_.slice(n * bits, bits)) for _, n in layout.texts]
+    ends = arrays["member_starts"][:, rows].tolist()
+    parts = ("member_names", "member_values")
+    columns += [_Texts(arrays[part][n], ends[n]) for _, n in layout.maps for part in parts]
+    texts = _texts(library, work, columns)
+    pairs = [texts[n : n + len(parts)] for n in range(len(layout.texts), len(texts), len(parts))]
 
-    def members(column: int) -> pa.Array:
+    def members(column: int, pair: Sequence[pa.Array]) -> pa.Array:
         starts = arrays["member_starts"][column, : rows + 1]
-        count = int(starts[-1])
-        pairs = [texts(arrays[part][column], count) for part in ("member_names", "member_values")]
         fields = [pa.field("key", pa.string(), nullable=False), pa.field("value", pa.string())]
         some = pa.py_buffer(np.packbits(np.diff(starts) > 0, bitorder="little"))
-        entries = pa.StructArray.from_arrays(pairs, fields=fields)
+        entries = pa.StructArray.from_arrays(pair, fields=fields)
         return pa.Array.from_buffers(pa.map_(pa.string(), pa.string()), rows, [some, pa.py_buffer(starts)], children=[entries])
 
     def read(column: int) -> pa.Array:
@@ -264,8 +265,44 @@ def shred(block: bytes | memoryview, starts: np.ndarray[Any, np.dtype[np.int64]]
     return Shredded(
         lines=pa.Array.from_buffers(pa.string_view(), rows, whole),
         hashes=arrays["hashes"][:rows],
-        texts={name: texts(arrays["texts"][n], rows, arrays["text_bits"][n]) for name, n in layout.texts},
+        texts={name: found for (name, _), found in zip(layout.texts, texts, strict=False)},
         values={one: read(n) for n, one in enumerate(values)},
-        members={name: members(n) for name, n in layout.maps},
+        members={name: members(n, pair) for (name, n), pair in zip(layout.maps, pairs, strict=True)},
         odd=arrays["odd"][:lines],
     )
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """Views of texts, so many of them, and a bit for each where some are null."""
+
+    views: np.ndarray[Any, Any]
+    count: int
+    valid: pa.Buffer | None = None
+
+
+def _texts(library: ctypes.CDLL, work: _Work, columns: Sequence[_Texts]) -> list[pa.Array]:
+    """Copies: whoever keeps a column does not keep the block, and null is not to be known by a look beside the views."""
+    counts = np.array([column.count for column in columns], np.int64)
+    places = np.cumsum(counts + 1) - (counts + 1)
+    ends = np.empty(int((counts + 1).sum()), np.int32)
+    all_ends = pa.py_buffer(ends)
+    # `TextColumn` of shred.c
+    laid_out = np.zeros((len(columns), 5), np.int64)
+    laid_out[:, 0] = [column.views.ctypes.data for column in columns]
+    laid_out[:, 1] = [column.valid.address if column.valid else 0 for column in columns]
+    laid_out[:, 2] = counts
+    laid_out[:, 3] = ends.ctypes.data + places * ends.itemsize
+    count = ctypes.c_int64(len(columns))
+    library.profilemill_text_ends(_at(laid_out), count)
+    found = [pa.allocate_buffer(size + _IN_PLACE) for size in ends[places + counts].tolist()]
+    laid_out[:, 4] = [texts.address for texts in found]
+    library.profilemill_copy_texts(ctypes.byref(work), _at(laid_out), count)
+    return [
+        pa.Array.from_buffers(
+            pa.string(),
+            column.count,
+            [column.valid, all_ends.slice(place * ends.itemsize, (column.count + 1) * ends.itemsize), texts],
+        )
+        for column, place, texts in zip(columns, places.tolist(), found, strict=True)
+    ]

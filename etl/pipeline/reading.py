@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -52,7 +53,7 @@ def pieces_of(
             continue
         # What is made of a block does not need it, unless it is the texts themselves.
         room = {} if plan.reads_text else {"room": working.block}
-        for block in text_blocks(landed.folder / member, size, starts_of=shred.line_starts, **room):
+        for block in text_blocks(landed.folder / member, size, partial(shred.line_starts, working=working), **room):
             yield _shredded(landed, block, load_ix, member_ix, plan, working)
 
 
