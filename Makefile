@@ -13,7 +13,7 @@ help: ## List the targets
 
 setup: .venv/.complete ## Make .venv with the profilemill command and everything the tests need
 
-.venv/.complete: pyproject.toml constraints.txt hatch_build.py etl/engines/shred.c etl/engines/xxh64.h
+.venv/.complete: pyproject.toml constraints.txt hatch_build.py $(wildcard etl/engines/*.c etl/engines/*.h)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Profilemill needs Python 3.11 or newer; name one: make PYTHON=python3.12 ...")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv

@@ -1,4 +1,4 @@
-"""Builds the kernel that reads JSON lines (`etl/engines/shred.c`) with the package.
+"""Builds the kernel (`etl/engines/*.c`: it reads JSON lines and finds latest values) with the package.
 
 A compiler of the system is used (`CC`, else cc, gcc or clang); where there is none, that of the package `ziglang`. The
 kernel calls nothing of Python's, so one build serves every version of it. If it cannot be built the package works
@@ -18,7 +18,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-_SOURCE, _LIBRARY = "etl/engines/shred.c", "etl/engines/_shred.so"
+_SOURCES, _LIBRARY = ("etl/engines/shred.c", "etl/engines/latest.c"), "etl/engines/_kernel.so"
 
 
 def _system_compiler() -> list[str] | None:
@@ -38,15 +38,15 @@ class KernelHook(BuildHookInterface[Any]):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         if self.target_name != "wheel":
             return
-        source, library = Path(self.root, _SOURCE), Path(self.root, _LIBRARY)
+        sources, library = [str(Path(self.root, source)) for source in _SOURCES], Path(self.root, _LIBRARY)
         compiler = _system_compiler() or [sys.executable, "-m", "ziglang", "cc"]
         made = library.with_name(f"{library.name}.{os.getpid()}")
-        command = [*compiler, "-std=c11", "-O3", "-fPIC", "-shared", str(source), "-o", str(made)]
+        command = [*compiler, "-std=c11", "-O3", "-fPIC", "-shared", *sources, "-o", str(made)]
         try:
             subprocess.run(command, check=True, capture_output=True, text=True)
         except (OSError, subprocess.CalledProcessError) as error:
             reason = getattr(error, "stderr", "") or str(error)
-            self.app.display_warning(f"the kernel of etl.engines.shred was not built, so imports will be slower: {reason.strip()[-500:]}")
+            self.app.display_warning(f"the kernel of etl.engines was not built, so imports will be slower: {reason.strip()[-500:]}")
             return
         # A process that has the old one open keeps it.
         made.replace(library)

@@ -825,5 +825,5 @@ int64_t profilemill_line_starts(Place data, int64_t size, int64_t *starts) {
     return next - starts;
 }
 
-/* What this file and its caller must agree on. */
-int32_t profilemill_shred_version(void) { return 4; }
+/* What the library and its callers must agree on. */
+int32_t profilemill_kernel_version(void) { return 5; }

@@ -10,15 +10,14 @@ import ctypes
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import cache, cached_property
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-LIBRARY = Path(__file__).with_name("_shred.so")
-_VERSION = 4
+from etl.engines.kernel import at, built, is_built
+
 _LEAST_BYTES_OF_A_MEMBER = 6  # `"a":1,`
 _VIEW = 16
 _MOST_KEPT = 256 * 1024 * 1024  # bytes of one kind of views: a block with one very long line has room for many
@@ -138,25 +137,6 @@ class _Work(ctypes.Structure):
     )
 
 
-def _at(array: np.ndarray[Any, Any]) -> ctypes.c_void_p:
-    return ctypes.c_void_p(array.ctypes.data)
-
-
-@cache
-def _library() -> ctypes.CDLL | None:
-    try:
-        library = ctypes.CDLL(str(LIBRARY))
-        library.profilemill_line_starts.restype = ctypes.c_int64
-        return library if library.profilemill_shred_version() == _VERSION else None
-    except (OSError, AttributeError):
-        return None
-
-
-def is_built() -> bool:
-    """Whether the kernel is there; else everything goes the slow way, with the same results."""
-    return _library() is not None
-
-
 def takes(wanted: Wanted) -> bool:
     """Whether `shred` can be called for these."""
     return is_built() and len(wanted.uses) <= _MOST_NAMES
@@ -168,15 +148,8 @@ def line_starts(data: bytes | memoryview, working: Room | None = None) -> np.nda
     Raises RuntimeError where the kernel is not built.
     """
     starts = (working or Room()).numbers("starts", len(data) + 1)
-    count = _built().profilemill_line_starts(_at(np.frombuffer(data, np.uint8)), ctypes.c_int64(len(data)), _at(starts))
+    count = built().profilemill_line_starts(at(np.frombuffer(data, np.uint8)), ctypes.c_int64(len(data)), at(starts))
     return starts[:count].copy()
-
-
-def _built() -> ctypes.CDLL:
-    library = _library()
-    if library is None:
-        raise RuntimeError("the kernel of etl.engines.shred is not built")
-    return library
 
 
 class Room:
@@ -213,7 +186,7 @@ def shred(block: bytes | memoryview, starts: np.ndarray[Any, np.dtype[np.int64]]
 
     Raises RuntimeError where the kernel is not built, and ValueError for more wanted names than it has room for.
     """
-    library = _built()
+    library = built()
     lines, layout = len(starts) - 1, wanted.laid_out
     names, maps, values = len(wanted.uses), len(layout.maps), layout.values
     room = len(block) // _LEAST_BYTES_OF_A_MEMBER + 1
@@ -294,10 +267,10 @@ def _texts(library: ctypes.CDLL, work: _Work, columns: Sequence[_Texts]) -> list
     laid_out[:, 2] = counts
     laid_out[:, 3] = ends.ctypes.data + places * ends.itemsize
     count = ctypes.c_int64(len(columns))
-    library.profilemill_text_ends(_at(laid_out), count)
+    library.profilemill_text_ends(at(laid_out), count)
     found = [pa.allocate_buffer(size + _IN_PLACE) for size in ends[places + counts].tolist()]
     laid_out[:, 4] = [texts.address for texts in found]
-    library.profilemill_copy_texts(ctypes.byref(work), _at(laid_out), count)
+    library.profilemill_copy_texts(ctypes.byref(work), at(laid_out), count)
     return [
         pa.Array.from_buffers(
             pa.string(),

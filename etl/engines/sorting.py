@@ -37,6 +37,11 @@ class Groups:
         """Where each group begins among them."""
         return starts_of(self.in_order)
 
+    @cached_property
+    def bounds(self) -> Ints:
+        """The same, and where the last one ends."""
+        return np.append(self.starts, len(self.order))
+
 
 def groups_by(table: pa.Table, names: list[str]) -> Groups:
     """Rows with the same integers and texts are a group; integers are never null, and a row with a null text is in none."""

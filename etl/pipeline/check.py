@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from etl.engines import shred
+from etl.engines import kernel
 from etl.errors import ConfigurationError, MappingError, ProfilemillError
 from etl.jobs import CohortsJob, ImportJob
 from etl.mapping import Mapping
@@ -50,7 +50,7 @@ def check(project: Project, *, online: bool = True) -> list[Finding]:
     findings.append(_tried("fields of all jobs", lambda: _check_together(list(mappings.values()))))
     findings.append(_tried(f"lake {project.lake.root}", project.lake.ensure_writable))
     findings += _forgotten(project)
-    if not shred.is_built():
+    if not kernel.is_built():
         slow = "imports take longer: install a C compiler (or the package ziglang) and install profilemill again"
         findings.append(Finding("kernel for JSON lines", note="not built", warnings=(slow,)))
     used = {job.authorization: job for job in project.jobs.imports.values()}

@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from etl.engines.local import Connection, arrow
-from etl.engines.sorting import Extremes, Groups, Ints, extremes, sorted_by, starts_of, text_codes, whole
+from etl.engines.latest import Counting, counting_rows, decided
+from etl.engines.sorting import Groups, Ints, extremes, sorted_by, starts_of, text_codes, whole
 from etl.engines.sql import named
 from etl.profiles.fields import ProfileField
 from etl.profiles.merge import Times, capped_in_state, merge_query, parts_column, state_columns, text_order, time_column
@@ -93,22 +94,15 @@ class _Merging:
         groups, latest = self.groups, field.merge == "latest"
         if column.null_count == len(column):
             return {field.name: pa.nulls(groups.count, column.type), time: pa.nulls(groups.count, _MOMENT)}
-        times = self._times(time)
-        if column.null_count == 0 and times is None:
-            best, moments = self._latest if latest else self._oldest
-            found = groups.order[best.one_each(partial(self._ranks, column, groups.order, field.kind_name))]
-            return {field.name: column.take(pa.array(found)), time: moments}
-        times = self._last if times is None else times
-        there = np.asarray(column.is_valid())[groups.order]
-        places, of_place = groups.order[there], groups.in_order[there]
-        ranks = partial(self._ranks, column, places, field.kind_name)
-        starts = starts_of(of_place)
-        found = places[extremes(starts, times[places], latest=latest).one_each(ranks)]
-        rows = np.zeros(groups.count, np.int64)
-        none = np.ones(groups.count, np.bool_)
-        chosen = of_place[starts]
-        rows[chosen], none[chosen] = found, False
-        return {field.name: column.take(pa.array(rows, mask=none)), time: self._moments(times[rows], none)}
+        own = self._times(time)
+        times = self._last if own is None else own
+        if own is None and column.null_count == 0:
+            found = self._latest if latest else self._oldest
+        else:
+            found = counting_rows(groups, column, times, latest=latest)
+        rows = decided(groups, found, column, times, partial(self._ranks, column, field.kind_name), latest=latest)
+        moments = self._moments(times[rows], found.none)
+        return {field.name: column.take(pa.array(rows, mask=found.none if found.none.any() else None)), time: moments}
 
     def _times(self, time: str) -> Ints | None:
         """When the values of a column were seen, row by row; None where each was when the row was last."""
@@ -131,20 +125,17 @@ class _Merging:
         return np.maximum.reduceat(self._last[self.groups.order], self.groups.starts)
 
     @cached_property
-    def _latest(self) -> tuple[Extremes, pa.Array]:
-        """Of rows that all have a value, seen when the row was last: the latest of each group, and their times."""
-        return self._extreme(latest=True)
+    def _latest(self) -> Counting:
+        """Of rows that all have a value, seen when the row was last."""
+        return counting_rows(self.groups, self._every_row, self._last, latest=True)
 
     @cached_property
-    def _oldest(self) -> tuple[Extremes, pa.Array]:
-        return self._extreme(latest=False)
+    def _oldest(self) -> Counting:
+        return counting_rows(self.groups, self._every_row, self._last, latest=False)
 
-    def _extreme(self, *, latest: bool) -> tuple[Extremes, pa.Array]:
-        times = self._last[self.groups.order]
-        found = extremes(self.groups.starts, times, latest=latest)
-        moments = np.empty(self.groups.count, np.int64)
-        moments[found.runs] = times[found.places]
-        return found, self._moments(moments, np.zeros(self.groups.count, np.bool_))
+    @cached_property
+    def _every_row(self) -> pa.Array:
+        return pa.array(self._last)
 
     def _map(self, field: ProfileField, column: pa.MapArray, time: str) -> Columns | None:
         if column.items.null_count:
@@ -160,10 +151,11 @@ class _Merging:
         order = sorted_by(entries.code)
         codes, times = entries.code[order], times[order]
         starts = starts_of(codes)
-        ranks = partial(self._ranks, column.items, entries.item[order], field.kind.element or "")
-        found = extremes(starts, times, latest=field.merge == "latest").one_each(ranks)
+        ranks = partial(self._ranks, column.items, field.kind.element or "")
+        items = entries.item[order]
+        found = extremes(starts, times, latest=field.merge == "latest").one_each(lambda tied: ranks(items[tied]))
         kept, times = codes[found], times[found]
-        items = entries.item[order[found]]
+        items = items[found]
         if capped_in_state(field) and field.capacity is not None:
             some = _newest(kept // max(len(entries.names), 1), times, field.capacity)
             kept, times, items = kept[some], times[some], items[some]
@@ -205,9 +197,9 @@ class _Merging:
         empty = pa.array(np.append(lengths == 0, False))
         return pa.MapArray.from_arrays(pc.if_else(empty, None, pa.array(offsets)), names.take(pa.array(keys)), values)
 
-    def _ranks(self, values: pa.Array, places: Ints, kind_name: str, tied: Ints) -> Ints:
+    def _ranks(self, values: pa.Array, kind_name: str, tied: Ints) -> Ints:
         """What decides between values of one time: their texts."""
-        some = values.take(pa.array(places[tied]))
+        some = values.take(pa.array(tied))
         if kind_name in ("int", "number"):
             self.connection.register("tied", pa.table({"v": some, "n": np.arange(len(some))}))
             some = whole(arrow(self.connection, f"SELECT {text_order('v', kind_name)} AS v FROM tied ORDER BY n")["v"])

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from etl.engines import shred
+from etl.engines.kernel import is_built
 from etl.engines.local import arrow, connect, rows
 from etl.landing.readers import line_starts, lines, text_blocks
 from etl.mapping import Mapping, load_mapping, udfs
@@ -235,7 +236,7 @@ def test_names_may_come_in_any_order_and_number(count: int) -> None:
 
 
 def test_the_kernel_is_built() -> None:
-    assert shred.is_built(), "`make setup` builds it"
+    assert is_built(), "`make setup` builds it"
 
 
 @given(st.lists(st.binary(max_size=12), max_size=20))

@@ -278,7 +278,7 @@ def test_ctrl_c_is_one_message(share: float, sandbox: RunningSandbox, tmp_path: 
 def test_without_the_kernel_the_answers_are_the_same(sandbox: RunningSandbox, tmp_path: Path) -> None:
     """A package whose kernel could not be built, on a machine without a compiler say."""
     package = tmp_path / "package"
-    shutil.copytree(ROOT / "etl", package / "etl", ignore=shutil.ignore_patterns("_shred*", "__pycache__"))
+    shutil.copytree(ROOT / "etl", package / "etl", ignore=shutil.ignore_patterns("_kernel*", "__pycache__"))
     shutil.copytree(ROOT / "mappings", package / "mappings")
     project = tmp_path / "project"
     write_jobs(project, sandbox.url)
