@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
@@ -22,7 +23,8 @@ class _Growing:
     partition: Mapping[str, str]
     name: str
     waiting: Path
-    schema: pa.Schema
+    schema: pa.Schema  # of the table
+    columns: tuple[str, ...]
     rows: int = 0
 
 
@@ -32,18 +34,33 @@ class RowFiles:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._files: dict[tuple[str, str], _Growing] = {}
+        self._files: dict[tuple[str, str], list[_Growing]] = {}
         self._writers: dict[tuple[str, str], pq.ParquetWriter] = {}
 
-    def write(self, rows: pa.Table, table: Table, partition: Mapping[str, str], name: str) -> None:
-        """Adds rows (without the partition columns) to the file `name` of a table, as a group of it."""
+    def write(self, rows: pa.Table, table: Table, partition: Mapping[str, str], name: str, optional: Collection[str] = ()) -> None:
+        """Adds rows (without the partition columns) to the file `name` of a table, as a group of it. Columns named in `optional`
+        are left out of files in which none has a value, and where rows need one of them later they go to another file, whose
+        name tells so before its last dot."""
         key = (str(table.path), name)
-        file = self._files.get(key)
-        if file is None:
-            file = self._files[key] = _Growing(table, partition, name, self._folder / f"{new_token()}.parquet", rows.schema)
-            self._writers[key] = pq.ParquetWriter(file.waiting, rows.schema, **parquet_options(rows.schema, _ORDERED))
-        self._writers[key].write_table(rows)
-        file.rows += len(rows)
+        files = self._files.setdefault(key, [])
+        needed = {column for column in rows.column_names if column not in optional or rows[column].null_count < len(rows)}
+        if not files or not needed.issubset(files[-1].columns):
+            files.append(self._start(key, files, rows.schema, needed, table, partition))
+        self._writers[key].write_table(rows.select(files[-1].columns))
+        files[-1].rows += len(rows)
+
+    def _start(
+        self, key: tuple[str, str], before: Sequence[_Growing], schema: pa.Schema, needed: set[str], table: Table, partition: Mapping[str, str]
+    ) -> _Growing:
+        if before:
+            self._writers.pop(key).close()
+            needed = needed.union(before[-1].columns)
+        written = pa.schema([column for column in schema if column.name in needed])
+        head, dot, tail = key[1].rpartition(".")
+        name = f"{head}.{len(before)}{dot}{tail}" if before else key[1]
+        file = _Growing(table, partition, name, self._folder / f"{new_token()}.parquet", schema, tuple(written.names))
+        self._writers[key] = pq.ParquetWriter(file.waiting, written, **parquet_options(written, _ORDERED))
+        return file
 
     def close(self) -> None:
         """Ends the files so far; more rows cannot be added to them."""
@@ -53,7 +70,7 @@ class RowFiles:
     def discard(self) -> None:
         """Deletes what was written and is not committed."""
         self.close()
-        for file in self._files.values():
+        for file in chain.from_iterable(self._files.values()):
             file.waiting.unlink()
         self._files = {}
 
@@ -61,8 +78,8 @@ class RowFiles:
         """Moves the files to their places and commits them, table by table."""
         self.close()
         by_table: dict[str, list[_Growing]] = {}
-        for (path, _), file in self._files.items():
-            by_table.setdefault(path, []).append(file)
+        for (path, _), files in self._files.items():
+            by_table.setdefault(path, []).extend(files)
         for files in by_table.values():
             table = files[0].table
             commit(table, with_partition(files[0].schema, table), add=[_placed(file) for file in files])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC
 
 import numpy as np
@@ -11,6 +11,7 @@ import pyarrow as pa
 from etl.engines import shred
 from etl.engines.local import Workspace
 from etl.engines.memory import give_back
+from etl.engines.sql import named
 from etl.lake.attempts import file_name
 from etl.lake.layout import Lake
 from etl.lake.row_files import RowFiles
@@ -21,6 +22,7 @@ from etl.pipeline.mapped_records import MappedRecords, Plans
 from etl.pipeline.mapped_rows import by_load, repeated_rows
 from etl.pipeline.reading import Digest, pieces_of
 from etl.profiles.fragments import make_fragments
+from etl.profiles.merge import state_columns
 from etl.records import masked
 
 _MOST_TOGETHER = 32
@@ -36,6 +38,8 @@ class LoadFiles:
         self._workspace, self._lake, self._plans, self._landed, self._at_once = workspace, lake, plans, landed, at_once
         self._names = pa.array([name for one in landed for name in one.members], pa.string())
         self._first_names = np.cumsum([0, *(len(one.members) for one in landed)])
+        # Who reads fragments knows which there may be.
+        self._states = frozenset(map(named, state_columns(plans.fields.fields)))
         self._working = shred.Room()
         self.files = RowFiles(workspace[1])
         self.digests: dict[int, Digest] = {}
@@ -83,7 +87,7 @@ class LoadFiles:
         for ix, found in count_rows(connection, self._plans.careful, [field.name for field in fields.fields], mapped).items():
             counts[ix].add(found)
         connection.unregister("mapped")
-        self._write(self._lake.fragments(fields.stream), make_fragments(connection, mapped, fields))
+        self._write(self._lake.fragments(fields.stream), make_fragments(connection, mapped, fields), self._states)
         members = self._names.take(pa.array(self._first_names[mapped["load_ix"].to_numpy()] + mapped["member_ix"].to_numpy()))
         columns = mapped.select(["load_ix", *(field.name for field in fields.fields), "_time", "_key"])
         self._write(self._lake.stream(fields.stream), columns.append_column("_member", members).append_column("_line", mapped["line"]))
@@ -102,12 +106,12 @@ class LoadFiles:
         types = {"load_ix": pa.int32(), "line": pa.int64()}
         self._write(self._lake.rejects, pa.table({name: pa.array(found, types.get(name, pa.string())) for name, found in made.items()}))
 
-    def _write(self, table: Table, made: pa.Table) -> None:
-        """Adds rows to the files of their loads."""
+    def _write(self, table: Table, made: pa.Table, optional: Collection[str] = ()) -> None:
+        """Adds rows to the files of their loads; `optional` as `RowFiles.write` has it."""
         for ix, rows in by_load(made).items():
             attempt = self._landed[ix]
             labelled = rows.drop_columns("load_ix")
             for name, value in (("load", str(attempt.load)), ("_attempt", attempt.attempt)):
                 labelled = labelled.append_column(name, pa.repeat(value, len(labelled)))
             partition = {"date": attempt.time.astimezone(UTC).date().isoformat()}
-            self.files.write(labelled, table, partition, file_name(str(attempt.load), attempt.attempt))
+            self.files.write(labelled, table, partition, file_name(str(attempt.load), attempt.attempt), optional)
