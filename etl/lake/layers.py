@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from etl.engines.local import Connection
 from etl.engines.sql import identifier, quote
-from etl.lake.tables import DataFile, NewFile, Table, discard, new_token, relation, write_file
+from etl.lake.tables import DataFile, NewFile, Table, discard, new_token, relation, write_file, write_rows
 
 PARTITION = "bucket"
 # The bucket of recent files; those of the base are numbered from 0.
@@ -73,6 +75,10 @@ class Layers:
         """Writes the rows of a query, all those in a range of keys, as a file of the base."""
         file = write_file(connection, query, table, {PARTITION: str(bucket)}, new_token())
         return [file] if file else []
+
+    def write_base_rows(self, table: Table, rows: pa.Table, bucket: int) -> list[NewFile]:
+        """The same for rows that are there."""
+        return [write_rows(rows, table, {PARTITION: str(bucket)}, new_token())] if len(rows) else []
 
     def write_recent(self, connection: Connection, table: Table, query: str) -> list[NewFile]:
         """Writes the rows of a query, which are newer than all others of their keys, as a recent file."""

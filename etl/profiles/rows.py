@@ -7,16 +7,25 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
-from etl.engines.local import Connection, rows
+from etl.engines.local import Connection, arrow, rows
+from etl.engines.sql import named
 from etl.lake.layers import Sizes
 from etl.lake.tables import NewFile, Table, relation, schema_of
 from etl.profiles.contributions import Contributions
 from etl.profiles.cut import Cut, cut
 from etl.profiles.fields import ProfileField
 from etl.profiles.gathered import Gathered
-from etl.profiles.packing import PACKED_IDENTIFIERS, packed_identifiers, stored_query, stored_types
+from etl.profiles.packing import (
+    PACKED_IDENTIFIERS,
+    packed_identifiers,
+    packed_query,
+    packing_columns,
+    stored_query,
+    stored_types,
+)
 from etl.profiles.stored import IDENTIFIERS, PROFILES, short_hash
 
 # A row that is written, its maps as texts beside them, takes as much memory as so many contributions.
@@ -52,15 +61,15 @@ class Rows:
             ranges, each = (1, 1) if gathered.parts == 1 else (ranges, each)
             owned = cut(connection, Cut("owned", "profile_id", ranges, scratch / "owned"), owners, self.sizes, IDENTIFIERS.narrow)
             for part in owned:
-                merged = [gathered.part(number) for number in range(part * each, (part + 1) * each)]
-                connection.register("merged_rows", pa.concat_tables(merged))
-                del merged
-                query = self._with_identifiers("merged_rows", owned.part(part))
+                merged = pa.concat_tables([gathered.part(number) for number in range(part * each, (part + 1) * each)])
                 if recent:
+                    connection.register("merged_rows", merged)
+                    query = self._with_identifiers("merged_rows", owned.part(part))
                     gone = f"SELECT profile_id FROM touched WHERE {owned.range(part)} EXCEPT SELECT profile_id FROM merged_rows"
                     written += PROFILES.write_recent(connection, table, f"{query} UNION ALL BY NAME ({self._gone(gone)})")
                 else:
-                    written += PROFILES.write_base(connection, table, query, part)
+                    written += PROFILES.write_base_rows(table, self._base_rows(connection, merged, owned.part(part)), part)
+                del merged
         source = relation(table, (file.path for file in written))
         here = f"SELECT profile_id, _quarantined FROM {source} WHERE _records > 0" if source else _NOBODY
         connection.execute(f"CREATE TEMP TABLE fresh AS {here}")
@@ -74,9 +83,26 @@ class Rows:
         types |= {"_quarantined": "BOOLEAN", "_build": "BIGINT"}
         return schema_of(connection, f"SELECT {', '.join(f'CAST(NULL AS {type_}) AS {name}' for name, type_ in types.items())}", table)
 
+    def _base_rows(self, connection: Connection, merged: pa.Table, owned: str) -> pa.Table:
+        """Merged rows as they are stored. Most of their columns stay as they are, and what is made of others comes beside them."""
+        numbered = {"profile_id": merged["profile_id"], "_n": pa.array(np.arange(len(merged)))}
+        connection.register("merged_rows", pa.table(numbered | packing_columns(merged, self.fields)))
+        query = self._owned("merged_rows", owned, ["m._n", *packed_query("m", self.fields)])
+        made = arrow(connection, f"SELECT * FROM ({query}) ORDER BY _n")
+        connection.unregister("merged_rows")
+        rows_ = merged if len(made) == len(merged) else merged.take(made["_n"])
+        columns = {"profile_id": "profile_id", "first_seen": "_first", "last_seen": "_last", "_records": "_records"}
+        columns |= {name: name for name in map(named, stored_types(self.fields)) if name in rows_.column_names}
+        found = {name: rows_[column] for name, column in columns.items()}
+        return pa.table(found | {name: made[name] for name in made.column_names if name != "_n"})
+
     def _with_identifiers(self, merged: str, owned: str) -> str:
-        columns = ", ".join(["m._records", *stored_query("m", self.fields)])
-        return f"""SELECT m.profile_id, m._first AS first_seen, m._last AS last_seen, {columns},
+        named_ = ["m.profile_id", "m._first AS first_seen", "m._last AS last_seen", "m._records"]
+        return self._owned(merged, owned, [*named_, *stored_query("m", self.fields)])
+
+    def _owned(self, merged: str, owned: str, columns: Sequence[str]) -> str:
+        """SQL for columns of merged rows `m`, and those that tell whose they are."""
+        return f"""SELECT {", ".join(columns)},
                 i._identifiers, {packed_identifiers("i._identifiers")} AS {PACKED_IDENTIFIERS},
                 i._component, {short_hash("i._component")} AS _component_hash,
                 len(i._identifiers) > {self.max_identifiers} AS _quarantined,
