@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from etl.engines.memory import choose_allocator
 from etl.leftovers import own_name
 
 InvalidInput = duckdb.InvalidInputException  # a text that is no JSON, say
@@ -30,6 +31,7 @@ def connect(temporary: Path | None = None, *, little: bool = False) -> Connectio
     """An in-memory database in UTC. Spills to `temporary`; memory and threads come from PROFILEMILL_MEMORY_LIMIT
     (default 1GB) and PROFILEMILL_THREADS (default: all cores). With `little` the defaults are 400MB and two threads: for whoever
     has but narrow rows in it, and most of them elsewhere. Nothing is downloaded or installed at run time."""
+    choose_allocator()
     config: dict[str, Any] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
     connection = duckdb.connect(":memory:", config=config)
     connection.execute("SET GLOBAL TimeZone = 'UTC'")  # of its cursors too

@@ -15,6 +15,14 @@ import pyarrow as pa
 _LARGE = 400 * 1024 * 1024
 
 
+@cache
+def choose_allocator() -> None:
+    """Has Arrow work with jemalloc, unless ARROW_DEFAULT_MEMORY_POOL names another one or this build of Arrow lacks it: it keeps
+    what was freed a second, in the size it was, where others have the system clear most of it again."""
+    if "ARROW_DEFAULT_MEMORY_POOL" not in os.environ and "jemalloc" in pa.supported_memory_backends():
+        pa.set_memory_pool(pa.jemalloc_memory_pool())
+
+
 def give_back() -> None:
     """Takes a few milliseconds. Does what it can: only the C library of Linux can be asked."""
     if _resident() < _LARGE:

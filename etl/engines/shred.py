@@ -174,8 +174,9 @@ class Room:
     def _of(self, name: str, size: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
         found = self._kept.get(name)
         if found is None or len(found) < size:
-            # Blocks differ a little in size. Untouched pages take no memory.
-            found = np.empty(1 << (size - 1).bit_length() if size else 0, np.uint8)
+            # Blocks differ a little in size. Pages that are not touched take no memory, where numpy would ask for large ones, which
+            # are touched at once.
+            found = np.frombuffer(pa.allocate_buffer(1 << (size - 1).bit_length() if size else 0), np.uint8)
             if size <= _MOST_KEPT:
                 self._kept[name] = found
         return found

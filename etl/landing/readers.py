@@ -23,7 +23,7 @@ SCHEMA = pa.schema([("load_ix", pa.int32()), ("member_ix", pa.int32()), ("line",
 BLOCK_BYTES = 24 * 1024 * 1024
 _SMALLEST, _TIGHTEST = 64 * 1024, 24
 # A gzip reader makes as many bytes of its own and copies them: few enough that they are the same ones every time.
-_AT_ONCE = 256 * 1024
+_AT_ONCE = 128 * 1024
 Starts = np.ndarray[Any, np.dtype[np.int64]]
 _LINE_FEED = 10
 _BOM = b"\xef\xbb\xbf"
