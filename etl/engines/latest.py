@@ -77,9 +77,7 @@ def _counting_rows(groups: Groups, values: pa.Array, times: Ints, *, latest: boo
     return Counting(rows, tied)
 
 
-def decided(
-    groups: Groups, counting: Counting, values: pa.Array, times: Ints, ranks: Callable[[Ints], Ints], *, latest: bool
-) -> Ints:
+def decided(groups: Groups, counting: Counting, values: pa.Array, times: Ints, ranks: Callable[[Ints], Ints], *, latest: bool) -> Ints:
     """The rows of `counting`, with that of the greatest (or least) rank where there are several. `ranks(rows)` is asked of those."""
     if not counting.tied.any():
         return counting.rows

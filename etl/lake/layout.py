@@ -75,7 +75,8 @@ class Lake:
         return Table(self.root / "streams" / name, _BY_DATE)
 
     def fragments(self, name: str) -> Table:
-        return Table(self.root / "fragments" / name, _BY_DATE)
+        # Each build reads them, and nobody else.
+        return Table(self.root / "fragments" / name, _BY_DATE, compression="lz4")
 
     @contextmanager
     def workspace(self, *, little: bool = False) -> Iterator[tuple[Connection, Path]]:

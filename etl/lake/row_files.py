@@ -50,7 +50,13 @@ class RowFiles:
         files[-1].rows += len(rows)
 
     def _start(
-        self, key: tuple[str, str], before: Sequence[_Growing], schema: pa.Schema, needed: set[str], table: Table, partition: Mapping[str, str]
+        self,
+        key: tuple[str, str],
+        before: Sequence[_Growing],
+        schema: pa.Schema,
+        needed: set[str],
+        table: Table,
+        partition: Mapping[str, str],
     ) -> _Growing:
         if before:
             self._writers.pop(key).close()
@@ -59,7 +65,7 @@ class RowFiles:
         head, dot, tail = key[1].rpartition(".")
         name = f"{head}.{len(before)}{dot}{tail}" if before else key[1]
         file = _Growing(table, partition, name, self._folder / f"{new_token()}.parquet", schema, tuple(written.names))
-        self._writers[key] = pq.ParquetWriter(file.waiting, written, **parquet_options(written, _ORDERED))
+        self._writers[key] = pq.ParquetWriter(file.waiting, written, **parquet_options(table, written, _ORDERED))
         return file
 
     def close(self) -> None:

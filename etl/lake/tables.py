@@ -55,10 +55,11 @@ class DataFile:
 
 @dataclass(frozen=True)
 class Table:
-    """A Delta table at `path`, partitioned by the columns `partition_by` (name -> SQL type)."""
+    """A Delta table at `path`, partitioned by the columns `partition_by` (name -> SQL type). `compression` is that of its files."""
 
     path: Path
     partition_by: Mapping[str, str] = field(default_factory=dict)
+    compression: str = "zstd"
 
     def open(self, version: int | None = None) -> DeltaTable | None:
         """The table as it is now or was at a version, or None where there is none yet."""
@@ -119,7 +120,8 @@ def write_file(
     new = NewFile.placed(table, partition, name)
     target = table.path / new.path
     rows_of_group = "" if group is None else f", ROW_GROUP_SIZE {group}"
-    copied = connection.execute(f"COPY ({query}) TO {quote(str(target))} (FORMAT parquet, COMPRESSION zstd{rows_of_group})").fetchone()
+    options = f"FORMAT parquet, COMPRESSION {table.compression}{rows_of_group}"
+    copied = connection.execute(f"COPY ({query}) TO {quote(str(target))} ({options})").fetchone()
     rows = int(copied[0])
     if rows == 0:
         target.unlink(missing_ok=True)
@@ -130,17 +132,18 @@ def write_file(
 def write_rows(rows: pa.Table, table: Table, partition: Mapping[str, str], name: str) -> NewFile:
     """Writes rows (at least one, without the partition columns) beside the committed files."""
     new = NewFile.placed(table, partition, name, len(rows))
-    pq.write_table(rows, table.path / new.path, **parquet_options(rows.schema))
+    pq.write_table(rows, table.path / new.path, **parquet_options(table, rows.schema))
     return new
 
 
-def parquet_options(schema: pa.Schema, ordered: Collection[str] | None = None) -> dict[str, Any]:
+def parquet_options(table: Table, schema: pa.Schema, ordered: Collection[str] | None = None) -> dict[str, Any]:
     """How Arrow writes the rows of tables. Compression finds what repeats; numbering values beforehand saved nothing of
     events and made fragments larger. `ordered` are the texts that do not stand anyhow (None: all): of others, and within
     maps and lists, a least and a greatest value tell nobody where to look."""
     flat = [column for column in schema if not pa.types.is_nested(column.type)]
     told = [column.name for column in flat if ordered is None or column.name in ordered or not pa.types.is_string(column.type)]
-    return {"compression": "lz4", "use_dictionary": False, "write_statistics": told}
+    level = {"compression_level": 1} if table.compression == "zstd" else {}
+    return {"compression": table.compression, "use_dictionary": False, "write_statistics": told} | level
 
 
 def with_partition(schema: pa.Schema, table: Table) -> pa.Schema:

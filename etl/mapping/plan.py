@@ -71,7 +71,9 @@ class Plan:
         """The whole statement over the table or query `records`. With `all_json` every line is taken to be JSON, which
         saves a look at each: the statement fails where one is not. With `with_misfits` there is a column `_text` too:
         the record's text, where a value of it did not fit. Columns named in `without` are left out."""
-        chosen = {name: sql for name, sql in self.selected.items() if name not in without} | ({"_text": "text" if self.misfits else _NO_TEXT} if with_misfits else {})
+        chosen = {name: sql for name, sql in self.selected.items() if name not in without} | (
+            {"_text": "text" if self.misfits else _NO_TEXT} if with_misfits else {}
+        )
         columns = ",\n    ".join(f"{sql} AS {identifier(name)}" for name, sql in chosen.items())
         source = _over(self.values, self._guarded(records, all_json))
         found = f"SELECT load_ix, member_ix, line, _time, _key,\n    {columns}\nFROM {source}"

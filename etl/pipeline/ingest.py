@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC
 from pathlib import Path
 
-from etl.engines.local import Connection, Workspace
+from etl.engines.local import Workspace
 from etl.engines.memory import give_back
 from etl.groups import groups_of
 from etl.lake.attempts import remove_attempts

@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etl.engines.local import Connection, arrow
 from etl.engines.latest import Counting, counting_rows, decided
+from etl.engines.local import Connection, arrow
 from etl.engines.sorting import Groups, Ints, extremes, sorted_by, starts_of, text_codes, whole
 from etl.engines.sql import named
 from etl.profiles.fields import ProfileField

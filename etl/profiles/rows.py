@@ -46,7 +46,8 @@ class Rows:
     def write(
         self, connection: Connection, scratch: Path, table: Table, contributions: Iterable[Contributions], count: int, *, recent: bool
     ) -> list[NewFile]:
-        """Writes the profiles that `contributions` give, about `count` rows by `profile_id`, as a base or as recent files with a row for each of `touched` that is gone. Makes `fresh(profile_id, _quarantined)` of those written.
+        """Writes the profiles that `contributions` give, about `count` rows by `profile_id`, as a base or as recent files with a row
+        for each of `touched` that is gone. Makes `fresh(profile_id, _quarantined)` of those written.
 
         `assigned` are their identifiers.
         """

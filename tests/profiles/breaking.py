@@ -65,4 +65,4 @@ class FusedLake(Lake):
         return self._fused(super().fragments(name))
 
     def _fused(self, table: Table) -> Table:
-        return FusedTable(table.path, table.partition_by, self.fuse, self.root)
+        return FusedTable(table.path, table.partition_by, table.compression, self.fuse, self.root)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from etl.engines.local import connect, rows
 from etl.lake.layers import Sizes, in_part
+from etl.profiles.contributions import Queried
 from etl.profiles.fields import ProfileField
 from etl.profiles.gathered import Gathered
 
@@ -56,7 +57,7 @@ def test_each_profile_has_one_row_in_its_range(queries: list[list[tuple[int, int
     with TemporaryDirectory() as folder:
         made = Gathered(connection, FIELDS, most_parts, Path(folder), Sizes(rows=at_once))
         with contextlib.closing(connection), contextlib.closing(made) as gathered:
-            gathered.take(map(_query, queries))
+            gathered.take(Queried(_query(one)) for one in queries)
             found = []
             for part in range(gathered.parts):
                 merged = gathered.part(part)
