@@ -192,7 +192,7 @@ class _Build:
     def _owners(self, source: str) -> str:
         """SQL for the profile of each row of files of fragments."""
         complete = f"(SELECT {', '.join(self._no_ids())} WHERE FALSE UNION ALL BY NAME SELECT * FROM {source})"
-        return self._owned(complete, "a.profile_id, filename, file_row_number")
+        return self._owned(complete, "a.profile_id, file_index, file_row_number, named")
 
     def _owned(self, source: str, columns: str) -> str:
         """SQL for columns of fragments `f` and the profile they belong to, `a`: that of their most trusted identifier."""

@@ -41,8 +41,8 @@ class Stored:
     """Fragments of loads that count as they are. A database needs twice as long to pass wide rows through a join as it takes to
     read them, so that it finds but the profile of each.
 
-    `nothing` is a query with the columns of contributions, and no rows. `owners` gives SQL for `profile_id`, `filename` and
-    `file_row_number` of fragments.
+    `nothing` is a query with the columns of contributions, and no rows. `owners` gives SQL for `profile_id`, `file_index`,
+    `file_row_number` and `named` of fragments.
     """
 
     paths: Sequence[Path]
@@ -55,19 +55,18 @@ class Stored:
         if not self.paths:
             return
         listed = ", ".join(quote(str(path)) for path in self.paths)
-        source = f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false, filename = true, file_row_number = true)"
-        owners = f"SELECT filename, file_row_number, {ID}, {part} AS {PART} FROM ({self.owners(source)})"
-        found = arrow(connection, f"SELECT * FROM ({owners}) ORDER BY filename, file_row_number")
-        files = found["filename"].combine_chunks().dictionary_encode()
-        numbers = files.chunk(0) if isinstance(files, pa.ChunkedArray) else files
-        places = dict(zip(numbers.dictionary.to_pylist(), range(len(numbers.dictionary)), strict=True))
-        of_file = numbers.indices.to_numpy()
-        for path in self.paths:
-            place = places.get(str(path))
-            if place is None:
-                continue
-            start, end = np.searchsorted(of_file, [place, place + 1])
-            yield from _owned(path, found.slice(start, end - start), nothing.column_names)
+        files = f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false, file_row_number = true)"
+        # Names are long, and one of each file is enough.
+        places = f"SELECT *, file_index, CASE WHEN file_row_number = 0 THEN filename END AS named FROM {files}"
+        owners = f"SELECT file_index, file_row_number, named, {ID}, {part} AS {PART} FROM ({self.owners(f'({places})')})"
+        found = arrow(connection, f"SELECT * FROM ({owners}) ORDER BY file_index, file_row_number")
+        of_file = found["file_index"].to_numpy()
+        for place, path in enumerate(self.paths):
+            first, end = np.searchsorted(of_file, [place, place + 1])
+            owned = found.slice(first, end - first)
+            if len(owned):
+                assert owned["named"][0].as_py() in (None, str(path)), "files are numbered as they are listed"
+                yield from _owned(path, owned, nothing.column_names)
 
 
 def _owned(path: Path, owners: pa.Table, columns: Sequence[str]) -> Iterator[pa.Table]:

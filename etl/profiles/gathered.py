@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from etl.engines.local import Connection, one_thread
 from etl.engines.memory import give_back
-from etl.engines.sorting import groups_by, sorted_by
+from etl.engines.sorting import groups_by, sorted_by, whole
 from etl.lake.layers import Sizes, part_of
 from etl.profiles.columns import merge_columns
 from etl.profiles.contributions import ID, PART, Contributions
@@ -105,10 +105,8 @@ class Gathered:
     def _make_room(self) -> None:
         if not self._holds(self._at_once, self._most_bytes):
             return
-        # What the database gave takes more memory than it has to.
-        self._held = [_together(self._held).combine_chunks()]
-        (rows,) = self._held
-        if self._most_parts == 1 or groups_by(rows, [ID]).count * 2 < len(rows):
+        rows = _together(self._held)
+        if self._most_parts == 1 or groups_by(rows.select([ID]), [ID]).count * 2 < len(rows):
             self._held = [_without_nulls(self._merged(rows))]
         del rows
         if self._most_parts > 1 and self._holds(self._at_once // 2, self._most_bytes // 2):
@@ -134,14 +132,16 @@ class Gathered:
 
     def _put_away(self) -> None:
         """Writes a batch for each range. They are read once and soon: compressing many small buffers takes longer than that saves."""
-        held, self._held = self._held, []
-        if not held:
+        rows, self._held = _together(self._held), []
+        if not len(rows):
             return
-        (rows,) = _together(held).combine_chunks().to_batches()
-        held.clear()
         parts = rows[PART].to_numpy().astype(np.int64)
-        ordered = rows.take(pa.array(sorted_by(parts)))
-        del rows
+        order, made = pa.array(sorted_by(parts)), {}
+        for name in rows.column_names:
+            # A column at a time, so that there is not much that is there twice.
+            made[name] = whole(rows[name]).take(order)
+            rows = rows.drop_columns(name)
+        ordered = pa.RecordBatch.from_pydict(made)
         ends = np.cumsum(np.bincount(parts, minlength=self._most_parts)).tolist()
         with self._path.open("ab") as file:
             for start, end, places in zip([0, *ends], ends, self._places, strict=False):

@@ -29,7 +29,7 @@ def test_rows_come_with_their_owners(tmp_path: Path, group: int) -> None:
         pq.write_table(table, tmp_path / name, row_group_size=group)
 
     def owners(source: str) -> str:
-        return f"SELECT 'p' || who AS profile_id, filename, file_row_number FROM {source} WHERE who <> 'nobody'"
+        return f"SELECT 'p' || who AS profile_id, file_index, file_row_number, named FROM {source} WHERE who <> 'nobody'"
 
     with connect() as connection:
         stored = Stored([tmp_path / name for name in made], NOTHING, owners)
