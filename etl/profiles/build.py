@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from etl.engines.local import Connection, Workspace, rows
+from etl.engines.local import Connection, Workspace, one_thread, rows
 from etl.engines.memory import give_back
 from etl.errors import LakeConflict
 from etl.groups import groups_of
@@ -119,11 +119,12 @@ class _Build:
         """Makes `assigned` and `touched(profile_id)`; gives what to merge, and about how many rows that is."""
         connection, _ = workspace
         self.repeats.read(connection, -1 if full else self.number)
-        recounted = self.repeats.find(connection, work.in_force, work.in_force.values() if full else work.new)
+        recounted = self.repeats.find(workspace, work.in_force, work.in_force.values() if full else work.new)
         if full:
             self._fragments(workspace, "every_fragment", work.in_force.values())
             self.on_step("resolving identities")
-            resolve_all(connection, "every_fragment", self.namespaces)
+            with one_thread(connection):
+                resolve_all(connection, "every_fragment", self.namespaces)
             stored = current_profiles(self.lake)
             everybody = f"SELECT profile_id FROM {stored}" if stored else "SELECT '' AS profile_id WHERE FALSE"
             connection.execute(f"CREATE TEMP TABLE touched AS {everybody}")

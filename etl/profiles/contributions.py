@@ -12,9 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from etl.engines.local import Connection, arrow
+from etl.engines.sorting import sorted_by
 from etl.engines.sql import quote
 
 ID, PART = "profile_id", "_part"
+_MOST_ROWS = 1 << 40  # of a file
 
 
 class Contributions(Protocol):
@@ -59,8 +61,10 @@ class Stored:
         # Names are long, and one of each file is enough.
         places = f"SELECT *, file_index, CASE WHEN file_row_number = 0 THEN filename END AS named FROM {files}"
         owners = f"SELECT file_index, file_row_number, named, {ID}, {part} AS {PART} FROM ({self.owners(f'({places})')})"
-        found = arrow(connection, f"SELECT * FROM ({owners}) ORDER BY file_index, file_row_number")
-        of_file = found["file_index"].to_numpy()
+        found = arrow(connection, owners)
+        of_file = found["file_index"].to_numpy().astype(np.int64)
+        order = sorted_by(of_file * _MOST_ROWS + found["file_row_number"].to_numpy())
+        found, of_file = found.take(pa.array(order)), of_file[order]
         for place, path in enumerate(self.paths):
             first, end = np.searchsorted(of_file, [place, place + 1])
             owned = found.slice(first, end - first)

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from etl.engines.local import Connection, Workspace, rows
+from etl.engines.local import Connection, Workspace, one_thread, rows
 from etl.engines.sql import identifier, quote
 from etl.lake.attempts import attempt_of, rows_of
 from etl.lake.layout import Lake
@@ -25,12 +25,14 @@ from etl.lake.loads import Load
 from etl.lake.tables import commit, files_of, new_token, relation, schema_of, write_file
 from etl.profiles.fields import StreamFields
 from etl.profiles.fragments import id_column, identified_query, make_fragments
+from etl.profiles.met_twice import Numbers, met_twice
 from etl.profiles.privacy import without_suppressed
 
 # How far apart two loads may be for the check, where no setting says more. It costs reading the keys of these days.
 DETECTION_DAYS = 1
 # Records whose fragments are made together.
 _AT_ONCE = 16_384
+_HASHES_AT_ONCE = 1 << 18
 _NONE = "SELECT '' AS stream, '' AS load, '' AS key, TRUE AS counts WHERE FALSE"
 
 
@@ -49,11 +51,12 @@ class Repeats:
         query = f"SELECT stream, load, key, counts FROM {source}" if source else _NONE
         connection.execute(f"CREATE OR REPLACE TEMP TABLE repeated AS {query}")
 
-    def find(self, connection: Connection, now: dict[str, Load], new: Iterable[Load]) -> list[Load]:
+    def find(self, workspace: Workspace, now: dict[str, Load], new: Iterable[Load]) -> list[Load]:
         """Brings `repeated` up to the loads in force `now`, of which `new` were not there before.
 
         Returns the other loads of which other records count than before.
         """
+        connection, _ = workspace
         fresh = {load.load for load in new}
         _register_loads(connection, now, fresh)
         connection.execute("CREATE OR REPLACE TEMP TABLE repeated_before AS FROM repeated")
@@ -61,7 +64,7 @@ class Repeats:
         connection.execute(f"CREATE OR REPLACE TEMP TABLE keys AS {kept}")
         for stream, fields in self.streams.items():
             if fields.key is not None:
-                self._add_keys(connection, [load for load in now.values() if load.stream == stream and _is_disjoint(load)], fresh)
+                self._add_keys(workspace, [load for load in now.values() if load.stream == stream and _is_disjoint(load)], fresh)
         counts = "NOT bool_or(b.load < a.load)" if self.days is not None else "TRUE"
         connection.execute(
             f"""CREATE OR REPLACE TEMP TABLE repeated AS
@@ -84,8 +87,9 @@ class Repeats:
     def _window(self) -> int:
         return DETECTION_DAYS if self.days is None else self.days
 
-    def _add_keys(self, connection: Connection, loads: list[Load], fresh: set[str]) -> None:
+    def _add_keys(self, workspace: Workspace, loads: list[Load], fresh: set[str]) -> None:
         """Adds to `keys` those of new loads that stand in a second load of their scope near enough."""
+        connection, scratch = workspace
         for scope in sorted({load.scope for load in loads if load.load in fresh and load.rows}):
             new = [load for load in loads if load.scope == scope and load.load in fresh and load.rows]
             near = timedelta(days=self._window)
@@ -97,10 +101,10 @@ class Repeats:
                 continue
             connection.execute(f"CREATE OR REPLACE TEMP VIEW new_keys AS SELECT load, _key AS key FROM {source} WHERE _key IS NOT NULL")
             # Within a load a key stands once. Hashes first: they are a third of the keys' size, and mostly none is there twice.
-            twice = "SELECT hash(key) AS h FROM new_keys GROUP BY h HAVING count(*) > 1"
-            connection.execute(f"CREATE OR REPLACE TEMP TABLE twice AS {twice}")
-            if others is None and not rows(connection, "SELECT 1 FROM twice LIMIT 1"):
+            twice = met_twice(_hashes(connection), sum(load.rows for load in new), scratch / "key_hashes")
+            if others is None and not len(twice):
                 continue
+            connection.register("twice", pa.table({"h": twice}))
             found = "SELECT load, key FROM new_keys WHERE hash(key) IN (SELECT h FROM twice)"
             if others is not None:
                 connection.execute(
@@ -109,6 +113,7 @@ class Repeats:
                 )
                 found += " UNION ALL FROM met UNION ALL SELECT load, key FROM new_keys WHERE key IN (SELECT key FROM met)"
             connection.execute(f"INSERT INTO keys SELECT {quote(new[0].stream)}, load, key FROM ({found})")
+            connection.unregister("twice")
 
     def fragments(self, workspace: Workspace, loads: Iterable[Load], *, as_stored: bool = False) -> list[str]:
         """SQL for the fragments of loads: of what counts in them by `repeated`, or `as_stored`.
@@ -202,6 +207,13 @@ class Repeats:
         old = [file.path for file in files_of(self.lake.repeated) if int(file.partition["build"]) < build]
         if old:
             commit(self.lake.repeated, schema_of(connection, _NONE, self.lake.repeated), remove=old)
+
+
+def _hashes(connection: Connection) -> Iterator[Numbers]:
+    with one_thread(connection):
+        reader = connection.sql("SELECT hash(key) AS h FROM new_keys").to_arrow_reader(_HASHES_AT_ONCE)
+        while (batch := next(reader, None)) is not None:
+            yield batch["h"].to_numpy()
 
 
 def _numbered(records: pa.RecordBatch) -> pa.Table:
