@@ -16,13 +16,13 @@ from etl.engines.sorting import sorted_by
 from etl.engines.sql import quote
 
 ID, PART = "profile_id", "_part"
-_MOST_ROWS = 1 << 40  # of a file
+_MOST_ROWS = 1 << 32  # of a file
 
 
 class Contributions(Protocol):
     def read(self, connection: Connection, part: str, at_once: int) -> Iterator[pa.Table]:
         """Tables with `profile_id`, `_part`, which the SQL `part` gives from it, and columns of merged rows, some of which may be
-        missing. The first has no rows and all columns. What is asked for is about `at_once` rows a table."""
+        missing. The first has no rows and all columns; the others have about `at_once` rows."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Queried:
 
 @dataclass(frozen=True)
 class Stored:
-    """Fragments of loads that count as they are. A database needs twice as long to pass wide rows through a join as it takes to
-    read them, so that it finds but the profile of each.
+    """Fragments of loads that count as they are. Passing wide rows through a join takes a database longer than reading them, so
+    it finds but the profile of each.
 
     `nothing` is a query with the columns of contributions, and no rows. `owners` gives SQL for `profile_id`, `file_index`,
     `file_row_number` and `named` of fragments.
@@ -70,16 +70,16 @@ class Stored:
             owned = found.slice(first, end - first)
             if len(owned):
                 assert owned["named"][0].as_py() in (None, str(path)), "files are numbered as they are listed"
-                yield from _owned(path, owned, nothing.column_names)
+                yield from _owned(path, owned, nothing.column_names, at_once)
 
 
-def _owned(path: Path, owners: pa.Table, columns: Sequence[str]) -> Iterator[pa.Table]:
+def _owned(path: Path, owners: pa.Table, columns: Sequence[str], at_once: int) -> Iterator[pa.Table]:
     """The rows of a file that have owners, in its order, which is that of `owners`."""
     rows = owners["file_row_number"].to_numpy()
     before = 0
     with pq.ParquetFile(path) as file:
-        for group in range(file.num_row_groups):
-            read = file.read_row_group(group, columns=columns, use_threads=False)
+        for batch in file.iter_batches(at_once, columns=columns, use_threads=False):
+            read = pa.Table.from_batches([batch])
             first, last = np.searchsorted(rows, [before, before + len(read)])
             some = rows[first:last] - before
             kept = read if len(some) == len(read) else read.take(pa.array(some))

@@ -21,7 +21,7 @@ from etl.profiles.merge import Times
 
 # Held in memory; some people have a thousand long properties.
 _MOST_BYTES = 64 * 1024 * 1024
-_READ_ROWS = 8192
+_READ_ROWS = 16_384
 _FEW_PARTS = 64
 
 
