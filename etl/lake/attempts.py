@@ -49,6 +49,12 @@ def remove_attempts(table: Table, attempts: Iterable[str]) -> int:
     return len(files)
 
 
+def column_names(table: Table) -> list[str]:
+    """The columns that a table has or had; none where there is none yet."""
+    opened = table.open()
+    return [] if opened is None else [column.name for column in opened.schema().fields]
+
+
 def arrow_schema(table: Table) -> pa.Schema:
     """The columns of a table that is there."""
     opened = table.open()

@@ -15,7 +15,7 @@ from etl.engines.local import Connection, Workspace, one_thread, rows
 from etl.engines.memory import give_back
 from etl.errors import LakeConflict
 from etl.groups import groups_of
-from etl.lake.attempts import remove_attempts, row_count
+from etl.lake.attempts import column_names, remove_attempts, row_count
 from etl.lake.layers import DEFAULT_SIZES, Sizes
 from etl.lake.layout import Lake
 from etl.lake.loads import Load, all_loads, in_force
@@ -28,7 +28,7 @@ from etl.profiles.companions import (
     write_identifiers,
     write_missing_changes,
 )
-from etl.profiles.contributions import Contributions, Queried, Stored
+from etl.profiles.contributions import PLACES, Contributions, Queried, Stored
 from etl.profiles.fields import ProfileField, StreamFields, merged_fields, namespaces, stream_fields
 from etl.profiles.fragments import id_column
 from etl.profiles.merge import state_columns, state_types
@@ -165,7 +165,12 @@ class _Build:
         """The fragments of loads, some at a time, each to be read before the next is asked for: joined to everybody at once, wide
         rows would be spilled, all of them."""
         connection, _ = workspace
+        known = {name.lower() for stream in self.streams for name in column_names(self.lake.fragments(stream))}
         for batch in groups_of(loads, lambda load: load.rows, most_items=_MOST_LOADS, most_size=self.sizes.rows * 4):
+            if known & PLACES:
+                self._fragments(workspace, "batch", batch)
+                yield Queried(self._assigned_fragments("batch"))
+                continue
             paths, partly = self.repeats.stored(connection, batch)
             yield Stored(paths, self._no_contributions(), self._owners)
             if partly:
@@ -193,7 +198,7 @@ class _Build:
     def _owners(self, source: str) -> str:
         """SQL for the profile of each row of files of fragments."""
         complete = f"(SELECT {', '.join(self._no_ids())} WHERE FALSE UNION ALL BY NAME SELECT * FROM {source})"
-        return self._owned(complete, "a.profile_id, file_index, file_row_number, named")
+        return self._owned(complete, "a.profile_id, file_index, file_row_number, _named")
 
     def _owned(self, source: str, columns: str) -> str:
         """SQL for columns of fragments `f` and the profile they belong to, `a`: that of their most trusted identifier."""

@@ -16,6 +16,8 @@ from etl.engines.sorting import sorted_by
 from etl.engines.sql import quote
 
 ID, PART = "profile_id", "_part"
+# Names by which a database tells where a row stands; a column of such a name hides them.
+PLACES = frozenset(("filename", "file_index", "file_row_number"))
 _MOST_ROWS = 1 << 32  # of a file
 
 
@@ -44,7 +46,7 @@ class Stored:
     it finds but the profile of each.
 
     `nothing` is a query with the columns of contributions, and no rows. `owners` gives SQL for `profile_id`, `file_index`,
-    `file_row_number` and `named` of fragments.
+    `file_row_number` and `_named` of fragments, of which it has the id columns. Not for files with a column of `PLACES`.
     """
 
     paths: Sequence[Path]
@@ -59,8 +61,9 @@ class Stored:
         listed = ", ".join(quote(str(path)) for path in self.paths)
         files = f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false, file_row_number = true)"
         # Names are long, and one of each file is enough.
-        places = f"SELECT *, file_index, CASE WHEN file_row_number = 0 THEN filename END AS named FROM {files}"
-        owners = f"SELECT file_index, file_row_number, named, {ID}, {part} AS {PART} FROM ({self.owners(f'({places})')})"
+        named = "CASE WHEN file_row_number = 0 THEN filename END AS _named"
+        places = f"SELECT COLUMNS('^_id_'), file_index, file_row_number, {named} FROM {files}"
+        owners = f"SELECT file_index, file_row_number, _named, {ID}, {part} AS {PART} FROM ({self.owners(f'({places})')})"
         found = arrow(connection, owners)
         of_file = found["file_index"].to_numpy().astype(np.int64)
         order = sorted_by(of_file * _MOST_ROWS + found["file_row_number"].to_numpy())
@@ -69,7 +72,9 @@ class Stored:
             first, end = np.searchsorted(of_file, [place, place + 1])
             owned = found.slice(first, end - first)
             if len(owned):
-                assert owned["named"][0].as_py() in (None, str(path)), "files are numbered as they are listed"
+                name = owned["_named"][0].as_py()
+                if name is not None and Path(name).name != path.name:
+                    raise RuntimeError(f"file {place} of those that were read is {name} instead of {path}")
                 yield from _owned(path, owned, nothing.column_names, at_once)
 
 

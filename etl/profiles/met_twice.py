@@ -16,11 +16,11 @@ _MOST_PARTS = 256  # files that are open at once
 
 def met_twice(numbers: Iterable[Numbers], count: int, folder: Path, at_once: int = _AT_ONCE) -> Numbers:
     """Those of about `count` numbers that are there more than once. They are hashes: as many in each range. About `at_once` are
-    looked at together; where there are more, they wait in files of `folder`, which is made and left empty."""
+    looked at together; where there are more, they wait in files of `folder`, which is made if need be and left empty."""
     parts = max(1, min(_MOST_PARTS, -(-count // at_once)))
     if parts == 1:
         return _twice(np.concatenate([np.zeros(0, np.uint64), *numbers]))
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     paths = [folder / f"{part}.numbers" for part in range(parts)]
     with contextlib.ExitStack() as opened:
         files = [opened.enter_context(path.open("wb")) for path in paths]

@@ -93,7 +93,7 @@ class Rows:
         connection.unregister("merged_rows")
         rows_ = merged if len(made) == len(merged) else merged.take(made["_n"])
         columns = {"profile_id": "profile_id", "first_seen": "_first", "last_seen": "_last", "_records": "_records"}
-        columns |= {name: name for name in map(named, stored_types(self.fields)) if name in rows_.column_names}
+        columns |= {name: name for name in map(named, stored_types(self.fields)) if name not in made.column_names}
         found = {name: rows_[column] for name, column in columns.items()}
         return pa.table(found | {name: made[name] for name in made.column_names if name != "_n"})
 

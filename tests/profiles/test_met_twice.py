@@ -21,6 +21,8 @@ def test_numbers_that_are_there_twice(some: list[list[int]], at_once: int) -> No
     """Together, or in as many ranges as there are numbers."""
     counts = Counter(number for numbers in some for number in numbers)
     with TemporaryDirectory() as folder:
-        found = met_twice((np.array(numbers, np.uint64) for numbers in some), sum(counts.values()), Path(folder) / "waiting", at_once)
+        arrays = [np.array(numbers, np.uint64) for numbers in some]
+        met_twice(arrays, sum(counts.values()), Path(folder) / "waiting", at_once)
+        found = met_twice(arrays, sum(counts.values()), Path(folder) / "waiting", at_once)
         assert not list(Path(folder).glob("*/*"))
     assert found.tolist() == sorted(number for number, count in counts.items() if count > 1)
