@@ -30,7 +30,8 @@ _LITTLE_MEMORY, _FEW_THREADS = "400MB", 2
 def connect(temporary: Path | None = None, *, little: bool = False) -> Connection:
     """An in-memory database in UTC. Spills to `temporary`; memory and threads come from PROFILEMILL_MEMORY_LIMIT
     (default 1GB) and PROFILEMILL_THREADS (default: all cores). With `little` the defaults are 400MB and two threads: for whoever
-    has but narrow rows in it, and most of them elsewhere. Nothing is downloaded or installed at run time."""
+    has but narrow rows in it, and most of them elsewhere. Arrow works with another allocator from then on (`choose_allocator`).
+    Nothing is downloaded or installed at run time."""
     choose_allocator()
     config: dict[str, Any] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
     connection = duckdb.connect(":memory:", config=config)
